@@ -1,0 +1,302 @@
+"""Paths that the cells name, looked up inside the notebook's folder and nowhere else.
+
+A notebook can be hostile: a path is followed only if it ends, links resolved, in the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..files import is_secret
+from ..models import DataFile, Evidence
+from ..notebook_v4 import printable
+from .findings import PathLiteral, Place
+from .literals import LONGEST, looks_like_path
+
+COPY_EACH = 50_000_000  # bytes; larger files are mounted, not copied
+COPY_TOGETHER = 500_000_000
+MOST_FILES = 1000  # of one folder or pattern
+MOST_ENTRIES = 20_000  # looked at for one folder or pattern
+HASH_LIMIT = 2_000_000_000  # bytes; the digest of larger files is left out
+EVIDENCE = 20  # pieces kept for one file
+SKIPPED_FOLDERS = frozenset(
+    {".git", ".hg", ".svn", ".ipynb_checkpoints", "__pycache__", "node_modules", ".venv", "venv"}
+    | {".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache", "site-packages"}
+)
+
+
+class Folder:
+    """The notebook's folder, and the only door to the files in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.real = os.path.realpath(path)
+
+    def relative(self, path: str) -> str | None:
+        """A path as POSIX relative to the folder, links resolved; None if it is not inside."""
+        if not path or "\0" in path or len(path) > LONGEST:
+            return None
+        try:
+            joined = os.path.normpath(os.path.join(self.path, path))
+            if not os.path.lexists(joined):
+                joined = os.path.join(self.real, os.path.relpath(joined, self.path))
+            real = os.path.realpath(joined)
+            inner = os.path.relpath(real, self.real)
+            inner.encode()
+        except (OSError, ValueError):  # ValueError: not encodable, or another drive
+            return None
+        if inner == os.pardir or inner.startswith(os.pardir + os.sep):
+            return None
+        return inner.replace(os.sep, "/")
+
+    def kind(self, relative: str) -> str:
+        """``file``, ``folder`` or empty, of a path inside (devices and pipes are neither)."""
+        try:
+            mode = os.stat(os.path.join(self.real, relative)).st_mode
+        except (OSError, ValueError):
+            return ""
+        return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else ""
+
+    def read(self, relative: str, limit: int = 5_000_000) -> bytes | None:
+        """The content of a file inside, None if it cannot be read or is larger than ``limit``."""
+        try:
+            with open(os.path.join(self.real, relative), "rb") as stream:
+                data = stream.read(limit + 1)
+        except OSError:
+            return None
+        return data if len(data) <= limit else None
+
+    def digest(self, relative: str) -> tuple[str | None, int] | None:
+        """SHA-256 (None for huge files) and size of a file inside, None if it cannot be read."""
+        try:
+            with open(os.path.join(self.real, relative), "rb") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                if size > HASH_LIMIT:
+                    return None, size
+                content = hashlib.sha256()
+                while block := stream.read(1 << 20):
+                    content.update(block)
+                return content.hexdigest(), size
+        except OSError:
+            return None
+
+    def walk(self, relative: str, *, deep: bool = True) -> Iterator[str]:
+        """Files below a folder inside, sorted; caches, environments and links out are left out."""
+        entries = 0
+        top = os.path.join(self.real, relative)
+        for where, folders, names in os.walk(top):
+            folders[:] = sorted(set(folders) - SKIPPED_FOLDERS) if deep else []
+            for name in sorted(names):
+                entries += 1
+                if entries > MOST_ENTRIES:
+                    return
+                inner = self.relative(os.path.join(where, name))
+                if inner is not None and self.kind(inner) == "file":
+                    yield inner
+
+    def matching(self, pattern: str) -> Iterator[str]:
+        """Files inside that match a pattern of ``*``, ``**`` and ``?``, sorted."""
+        pattern = os.path.normpath(pattern.replace("***", "**")).replace(os.sep, "/")
+        fixed = pattern.split("*", 1)[0].split("?", 1)[0].rpartition("/")[0]
+        start = self.relative(fixed or ".")
+        if start is None or self.kind(start) != "folder":
+            return
+        wanted = re.compile(_regex(pattern))
+        for path in self.walk(start, deep="/" in pattern[len(fixed) + 1 :] or "**" in pattern):
+            if wanted.fullmatch(path):
+                yield path
+
+
+def _regex(pattern: str) -> str:
+    """A pattern as an expression that cannot be made slow: one star between two slashes each."""
+    out = []
+    for piece in re.split(r"(\*\*/|\*+|\?)", pattern):
+        if piece == "**/":
+            out.append(r"(?:.*/)?" if r"(?:.*/)?" not in out else "")
+        elif piece.startswith("*"):
+            out.append(r"[^/]*")
+        else:
+            out.append("[^/]" if piece == "?" else re.escape(piece))
+    return "".join(out)
+
+
+# --- from literals to files --------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Files:
+    """The files of a notebook: read, written, and what is to be said about them."""
+
+    read: list[DataFile] = field(default_factory=list)
+    written: list[DataFile] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def resolve(folder: Folder, literals: Iterable[PathLiteral], taken: set[str]) -> Files:
+    """Look up the paths that the source names.
+
+    Args:
+        folder: the notebook's folder.
+        literals: what the source names, in order.
+        taken: paths that are captured as something else (local modules, the notebook itself).
+    """
+    return _Resolver(folder, taken).resolve(list(literals))
+
+
+class _Resolver:
+    def __init__(self, folder: Folder, taken: set[str]) -> None:
+        self.folder = folder
+        self.taken = taken
+        self.present: dict[str, list[Place]] = {}
+        self.absent: dict[str, list[Place]] = {}  # named in a call, not there
+        self.outside: dict[str, list[Place]] = {}
+        self.generated: dict[str, list[Place]] = {}  # written before it is read
+        self.written: dict[str, list[Place]] = {}
+        self.warnings: list[str] = []
+
+    def resolve(self, literals: list[PathLiteral]) -> Files:
+        for literal in literals:
+            self._literal(literal)
+        for path in self.written:
+            self.absent.pop(path, None)
+        return Files(self._read_files(), self._written_files(), self.warnings)
+
+    def _literal(self, literal: PathLiteral) -> None:
+        path, place = os.path.expanduser(literal.path), literal.place
+        if "\0" in path or len(path) > LONGEST or path.strip("./ ") == "":
+            return
+        inner = self.folder.relative(path)
+        if inner is None:
+            if literal.called and literal.use in ("read", "list") and _is_outside(literal.path):
+                self._add(self.outside, printable(literal.path), place)
+            return
+        if literal.use == "write":
+            if not re.search(r"[*?{$]", path) and (looks_like_path(path) or "/" in path):
+                self._add(self.written, inner, place)
+        elif "*" in path or "?" in path:
+            self._pattern(path, place)
+        elif self.folder.kind(inner) == "file":
+            self._file(inner, literal)
+        elif self.folder.kind(inner) == "folder":
+            if literal.use == "list" or "/" in path:
+                self._many(self.folder.walk(inner), inner, place)
+        elif literal.use == "read" and looks_like_path(path):
+            target = self.generated if inner in self.written else self.absent
+            self._add(target, inner, place)
+        elif literal.use == "download":
+            self._add(self.written, inner, place)
+
+    def _file(self, inner: str, literal: PathLiteral) -> None:
+        has_suffix = looks_like_path(literal.path) or "/" in literal.path
+        if not has_suffix and not (literal.called and literal.use == "read"):
+            return
+        if literal.use == "download":
+            # It is here already: a guarded download finds it again without a network.
+            self._add(self.written, inner, literal.place)
+        elif inner in self.written and inner not in self.present:
+            self._add(self.generated, inner, literal.place)
+            return
+        self._present(inner, literal.place)
+
+    def _pattern(self, pattern: str, place: Place) -> None:
+        if len(re.sub(r"[*?./\\]", "", pattern)) >= 3:
+            self._many(self.folder.matching(pattern), pattern, place)
+
+    def _many(self, paths: Iterator[str], what: str, place: Place) -> None:
+        for count, path in enumerate(paths):
+            if count >= MOST_FILES:
+                self.warnings.append(
+                    f"{place}: {printable(what)} holds more than {MOST_FILES} files; "
+                    "the rest was left out."
+                )
+                break
+            if path not in self.written:
+                self._present(path, place)
+
+    def _present(self, inner: str, place: Place) -> None:
+        if inner in self.taken:
+            return
+        if is_secret(inner):
+            warning = (
+                f"{place}: {printable(inner)} looks like it holds credentials; it is not captured. "
+                "Give it to the container when it runs (--mount)."
+            )
+            if warning not in self.warnings:
+                self.warnings.append(warning)
+            return
+        self._add(self.present, inner, place)
+
+    @staticmethod
+    def _add(where: dict[str, list[Place]], path: str, place: Place) -> None:
+        places = where.setdefault(path, [])
+        if place not in places and len(places) < EVIDENCE:
+            places.append(place)
+
+    def _read_files(self) -> list[DataFile]:
+        files = []
+        copied = 0
+        for path in sorted(self.present):
+            content = self.folder.digest(path)
+            if content is None:
+                self.warnings.append(f"{self.present[path][0]}: {printable(path)} is not readable.")
+                continue
+            sha256, size = content
+            small = size <= COPY_EACH and copied + size <= COPY_TOGETHER
+            copied += size if small else 0
+            files.append(
+                DataFile(
+                    path=path,
+                    sha256=sha256,
+                    size_bytes=size,
+                    policy="copy" if small else "mount",
+                    evidence=_evidence(self.present[path]),
+                )
+            )
+        for policy, places in (
+            ("generated", self.generated),
+            ("missing", self.absent),
+            ("outside", self.outside),
+        ):
+            files += [
+                DataFile(
+                    path=path,
+                    sha256=None,
+                    size_bytes=None,
+                    policy=policy,  # type: ignore[arg-type]
+                    evidence=_evidence(places[path]),
+                )
+                for path in sorted(places)
+                if path not in self.present
+            ]
+        return sorted(files, key=lambda f: (f.path, f.policy))
+
+    def _written_files(self) -> list[DataFile]:
+        return [
+            DataFile(
+                path=path,
+                sha256=None,
+                size_bytes=None,
+                policy="generated",
+                evidence=_evidence(self.written[path]),
+            )
+            for path in sorted(self.written)
+        ]
+
+
+def _is_outside(path: str) -> bool:
+    """Whether the text itself leads out of the folder, rather than being no path at all."""
+    return (
+        path.startswith(("/", "~", "../"))
+        or "/../" in path
+        or re.match(r"[A-Za-z]:[\\/]", path) is not None
+    )
+
+
+def _evidence(places: list[Place]) -> tuple[Evidence, ...]:
+    return tuple(place.evidence() for place in places)

@@ -1,0 +1,294 @@
+"""The sources into one Capture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from packaging.utils import canonicalize_name
+
+from .. import notebook
+from ..files import is_secret
+from ..models import (
+    Capture,
+    Evidence,
+    Loaded,
+    Pinned,
+    Program,
+    PythonInfo,
+    Requested,
+    Source,
+    SystemPackage,
+)
+from ..notebook import Notebook
+from ..notebook_v4 import printable
+from . import files, interpreter, local, probe, source
+from .distributions import Environment
+from .findings import Findings, Install, PathLiteral, Place
+from .requested import Resolver, Wanted
+
+Ask: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]  # a request -> the probe's answer
+
+ENOUGH = 50  # imports of one module that are asked about; more would only repeat
+# What a kernel brings: in memory in every session, whoever asked.
+MACHINERY = ("ipykernel", "ipydock", "debugpy", "ipython", "jupyter-client", "pip", "setuptools")
+UNSEEN = (
+    "modules whose names are computed when the code runs, and those that a library loads by itself",
+    "files whose names are computed when the code runs, or that are opened inside libraries",
+    "hosts and programs that libraries use",
+    "system libraries that packages load",
+)
+UNSEEN_IN_SESSION = (
+    "files, hosts and programs used by libraries before or besides what the cells name",
+    "system libraries that packages load",
+)
+
+
+class Draft:
+    """What the source says and the folder holds, before any environment is asked."""
+
+    def __init__(self, nb: Notebook) -> None:
+        self.nb = nb
+        self.folder = files.Folder(nb.folder)
+        self.namespaces: frozenset[str] = frozenset()
+        self.follow()
+
+    def follow(self) -> None:
+        """Scan and follow (again, once it is known which folders are namespace packages)."""
+        found = source.scan_cells(notebook.code_cells(self.nb.node))
+        self.followed = local.follow(self.folder, found, self.namespaces)
+        self.findings = self.followed.findings
+        for path, place in self.findings.requirement_files:
+            self._requirement_file(path, place)
+
+    def _requirement_file(self, path: str, place: Place) -> None:
+        self.findings.paths.append(PathLiteral(path, "read", place))
+        inner = self.folder.relative(path)
+        data = self.folder.read(inner) if inner and self.folder.kind(inner) == "file" else None
+        for line in (data or b"").decode("utf-8", "replace").splitlines():
+            text = line.split(" #")[0].strip()
+            if text and not text.startswith(("#", "-")):
+                self.findings.installs.append(Install(text[:300], "pip", place))
+
+    def downloaded(self) -> frozenset[str]:
+        """Modules that the notebook downloads when it runs."""
+        found = (p.path for p in self.findings.paths if p.use == "download")
+        return frozenset(path[:-3].rpartition("/")[2] for path in found if path.endswith(".py"))
+
+    def request(self) -> dict[str, Any]:
+        """What to ask the probe."""
+        modules: dict[str, set[str]] = {}
+        for item in self.followed.external:
+            if item.module and not item.level and len(item.module) < 200:
+                names = modules.setdefault(printable(item.module), set())
+                names.update(n for n in item.names[:ENOUGH] if n != "*")
+        return {
+            "folder": os.path.abspath(self.nb.folder),
+            "modules": {name: sorted(modules[name]) for name in sorted(modules)},
+        }
+
+
+def capture(
+    nb: str | os.PathLike[str] | Mapping[str, Any] | Notebook,
+    *,
+    python: str | Path | None = None,
+    kernel: str | None = None,
+    session: Mapping[str, Any] | None = None,
+) -> Capture:
+    """What a notebook needs, with the evidence for each thing.
+
+    Args:
+        nb: a path, an nbformat node or a loaded `Notebook`.
+        python: an interpreter, or the folder of its environment, whose packages count.
+        kernel: a kernel name, instead of ``python``. Without either it is the notebook's kernel if
+            it exists here, else this interpreter.
+        session: what `ipydock.capture.probe.session` told in a live kernel; its environment counts.
+
+    Raises:
+        NotebookError: it is not a notebook that can be captured.
+        EnvironmentMissing: the interpreter or kernel is not there.
+    """
+    draft = Draft(notebook.load(nb))
+    if session is None:
+        chosen = interpreter.choose(draft.nb, python=python, kernel=kernel)
+        return _capture(draft, lambda request: interpreter.ask(chosen, request), chosen.warnings)
+    chosen = interpreter.Interpreter(str(session["executable"]))
+
+    def ask(request: dict[str, Any]) -> dict[str, Any]:
+        told: dict[str, Any] = session.get("modules") or {}
+        if request["modules"].keys() <= told.keys():
+            return dict(session)
+        return {**session, "modules": interpreter.ask(chosen, request)["modules"]}
+
+    return _capture(draft, ask, ())
+
+
+def capture_session(nb: str | os.PathLike[str] | Mapping[str, Any] | Notebook) -> Capture:
+    """`capture` from inside the kernel that runs the notebook: what is loaded here counts too.
+
+    Raises:
+        NotebookError: it is not a notebook that can be captured.
+    """
+    return _capture(Draft(notebook.load(nb)), probe.session, ())
+
+
+def _capture(draft: Draft, ask: Ask, notes: tuple[str, ...]) -> Capture:
+    """Ask until the folder has been followed to its end, then merge."""
+    while True:
+        request = draft.request()
+        environment = Environment(ask(request), str(draft.nb.folder))
+        resolver = Resolver(environment, draft.downloaded())
+        resolver.resolve(draft.followed.external, draft.findings.installs)
+        found = {item.module.split(".")[0] for item in resolver.local} - draft.namespaces
+        if not found:
+            return _merge(draft, environment, resolver, notes)
+        draft.namespaces |= found
+        draft.follow()
+
+
+def _merge(
+    draft: Draft, environment: Environment, resolver: Resolver, notes: tuple[str, ...]
+) -> Capture:
+    nb, findings, answer = draft.nb, draft.findings, environment.answer
+    in_session = "loaded" in answer
+    if in_session:
+        _from_session(draft, resolver, answer)
+    reached, faults = environment.closure(resolver.roots())
+    requested = resolver.requested()
+    modules = local.local_modules(draft.folder, draft.followed)
+    data = files.resolve(draft.folder, findings.paths, {m.path for m in modules} | {nb.name})
+    python = PythonInfo(**answer["python"])
+    warnings = [
+        *nb.warnings,
+        *notes,
+        *_version_note(nb, python),
+        *findings.warnings,
+        *resolver.warnings,
+        *data.warnings,
+        *faults,
+    ]
+    sources: list[Source] = ["source", "session", "environment"]
+    return Capture(
+        notebook=printable(nb.name),
+        notebook_sha256=notebook.digest(nb.node),
+        authors=_authors(nb),
+        sources=tuple(s for s in sources if in_session or s != "session"),
+        python=python,
+        requested=tuple(requested),
+        loaded=_loaded(environment, requested, reached) if in_session else (),
+        closure=tuple(
+            Pinned(
+                distribution=name,
+                version=environment.installed[name].version,
+                required_by=tuple(sorted(reached[name])),
+                url=environment.installed[name].url,
+            )
+            for name in sorted(reached)
+        ),
+        apt=_apt(findings.installs),
+        files_read=tuple(data.read),
+        files_written=tuple(data.written),
+        programs=_programs(findings),
+        hosts=tuple(sorted({host for host, _ in findings.hosts})),
+        env_names=tuple(sorted({printable(name[:200]) for name, _ in findings.env_names})),
+        local_modules=tuple(modules),
+        unseen=UNSEEN_IN_SESSION if in_session else UNSEEN,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _from_session(draft: Draft, resolver: Resolver, answer: Mapping[str, Any]) -> None:
+    """What the live kernel knows besides the cells: modules in its variables, local ones loaded."""
+    asked = {wanted.distribution for wanted in resolver.wanted.values()}
+    for variable, (module, owner) in sorted(answer["namespace"].items()):
+        name = canonicalize_name(owner)
+        if name not in asked and name not in MACHINERY:
+            text = f"{variable} is the module {module}"
+            wanted = Wanted(module.split(".")[0], name)
+            resolver.wanted.setdefault((wanted.import_name, name), wanted).see(
+                Place(text, source="session")
+            )
+    for module, path in sorted(answer["local"].items()):
+        inner = draft.folder.relative(path)
+        if inner is None or module.split(".")[0] == "ipydock":
+            continue
+        place = Place(f"{module} is loaded", source="session")
+        if inner.endswith(".py") and not is_secret(inner):
+            draft.followed.modules.setdefault(inner, (module, [place]))
+
+
+def _loaded(
+    environment: Environment, requested: list[Requested], reached: Mapping[str, set[str]]
+) -> tuple[Loaded, ...]:
+    """Distributions in memory that nobody asked for and nothing asked for requires."""
+    machinery, _ = environment.closure(
+        {name: () for name in MACHINERY if name in environment.installed}
+    )
+    asked = {r.distribution for r in requested} | set(reached)
+    users_of = {
+        canonicalize_name(name): {u if u == "__main__" else canonicalize_name(u) for u in users}
+        for name, users in environment.answer["loaded"].items()
+    }
+    result = []
+    for name in sorted(set(users_of) & set(environment.installed)):
+        users = sorted((users_of[name] - set(machinery)) | (users_of[name] & asked))
+        if name in asked or (name in machinery and not users):
+            continue
+        by = ", ".join("the notebook" if user == "__main__" else user for user in users)
+        result.append(
+            Loaded(
+                distribution=name,
+                version=environment.installed[name].version,
+                by=by or "not known",
+                evidence=(Evidence(source="session", text="loaded in the live kernel"),),
+            )
+        )
+    return tuple(result)
+
+
+def _authors(nb: Notebook) -> tuple[str, ...]:
+    """The names under ``authors`` in the notebook's metadata, as nbformat has them."""
+    listed = nb.node["metadata"].get("authors")
+    found = []
+    for author in listed if isinstance(listed, list) else []:
+        name = author.get("name") if isinstance(author, dict) else author
+        if isinstance(name, str) and name.strip():
+            found.append(printable(name.strip()[:200]))
+    return tuple(dict.fromkeys(found))
+
+
+def _version_note(nb: Notebook, python: PythonInfo) -> list[str]:
+    info = nb.node["metadata"].get("language_info")
+    version = info.get("version") if isinstance(info, dict) else None
+    if not isinstance(version, str) or not version.startswith("3."):
+        return []
+    series = ".".join(version.split(".")[:2])
+    if series == python.series:
+        return []
+    return [
+        f"The notebook was last run with Python {printable(version[:20])}; Python {python.version} "
+        "was captured."
+    ]
+
+
+def _apt(installs: list[Install]) -> tuple[SystemPackage, ...]:
+    reasons: dict[str, str] = {}
+    for install in installs:
+        if install.manager == "apt":
+            text = install.place.evidence().text
+            reasons.setdefault(install.requirement, f"{install.place}: {text}")
+    return tuple(SystemPackage(name=name, reason=reasons[name]) for name in sorted(reasons))
+
+
+def _programs(findings: Findings) -> tuple[Program, ...]:
+    places: dict[str, list[Place]] = {}
+    for name, place in findings.programs:
+        seen = places.setdefault(printable(name), [])
+        if place not in seen and len(seen) < files.EVIDENCE:
+            seen.append(place)
+    return tuple(
+        Program(name=name, evidence=tuple(place.evidence() for place in places[name]))
+        for name in sorted(places)
+    )

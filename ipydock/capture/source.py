@@ -1,0 +1,343 @@
+"""What the cells say: IPython's own transformer, then a syntax tree, cell by cell.
+
+A cell that does not parse is a warning; the rest goes on.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+
+from ..notebook import CodeCell
+from ..notebook_v4 import printable
+from . import shell
+from .cellmagics import AUTOMAGICS, BACKENDS, EXTENSIONS, OTHER_BODIES, PYTHON_BODIES, SHELL_BODIES
+from .findings import Findings, Import, PathLiteral, Place, ScriptRun
+from .literals import Names
+from .syntax import PlaceOf, scan_tree
+
+LineOf: TypeAlias = Callable[[int], int]  # line of what is parsed -> line as it was typed
+
+DEEPEST = 5  # cell magics inside cell magics
+LARGEST = 2_000_000  # characters of a cell that is still looked at
+# IPython's transformer reads the whole cell again for every magic in it; beyond this, we do it.
+MANY_MAGICS = 40
+MAGIC_LINE = re.compile(r"^(\s*)([%!])(.*)$", re.MULTILINE)
+
+
+def scan_cells(cells: Iterable[CodeCell], *, path: str | None = None) -> Findings:
+    """What code cells say, in order.
+
+    Args:
+        cells: the code cells of a notebook.
+        path: its path where it is not the captured notebook but one that this one runs.
+    """
+    found = Findings()
+    names: Names = {}
+    for cell in cells:
+        scanner = _Cell(cell, path, found, names)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a cell's invalid escapes are not our warnings
+            scanner.scan(cell.source)
+    return found
+
+
+def scan_module(text: str, path: str) -> Findings:
+    """What the source of a local module says. ``path`` is relative to the notebook's folder."""
+    found = Findings()
+    lines = text.splitlines()
+
+    def place_of(line: int) -> Place:
+        return Place(lines[line - 1] if 0 < line <= len(lines) else "", line=line, path=path)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tree = _parse(text)
+        except _Unparsable as error:
+            found.warnings.append(f"{printable(path)} does not parse: {error}.")
+        else:
+            scan_tree(tree, place_of, found, {})
+    return found
+
+
+class _Unparsable(Exception):
+    """A text is not Python; says why and where."""
+
+
+def _parse(text: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except SyntaxError as error:
+        raise _Unparsable(f"{error.msg} (line {error.lineno or '?'})") from None
+    except (ValueError, MemoryError, RecursionError) as error:
+        raise _Unparsable(str(error) or "nested too deep") from None
+
+
+class _Cell:
+    """The scan of one cell."""
+
+    def __init__(self, cell: CodeCell, path: str | None, found: Findings, names: Names) -> None:
+        self.cell = cell
+        self.path = path
+        self.found = found
+        self.names = names
+        self.lines = cell.source.splitlines()
+
+    def place(self, line: int) -> Place:
+        """The place of a line of the cell as it was typed."""
+        line = min(max(line, 1), max(len(self.lines), 1))
+        text = self.lines[line - 1] if self.lines else ""
+        return Place(text, self.cell.index, self.cell.number, line, self.path)
+
+    def scan(self, source: str, start: int = 1, depth: int = 0) -> None:
+        """Scan Python with magics that begins at line ``start`` of the cell."""
+        if not source.strip():
+            return
+        if len(source) > LARGEST:
+            self._warn(f"has {len(source):,} characters and was not looked at")
+            return
+        try:
+            tree, line_of = self._tree(source)
+        except _Unparsable as error:
+            if not self._automagic(source, start, depth):
+                self._imports_only(source, start)
+                self._warn(f"does not parse: {error}; only its import lines were read")
+            return
+
+        def place_of(line: int) -> Place:
+            return self.place(line_of(line) + start - 1)
+
+        rest = []
+        for statement in tree.body:
+            # A cell magic is all that its cell holds; line magics stand among other statements.
+            if not self._statement(statement, place_of, depth):
+                rest.append(statement)
+        for inner in _magic_calls(rest):
+            self._magic(inner, place_of(inner.lineno), depth)
+        scan_tree(ast.Module(rest, []), place_of, self.found, self.names)
+
+    def _automagic(self, source: str, start: int, depth: int) -> bool:
+        """A cell of one line may be a magic without its sign, such as ``pip install x``."""
+        line = source.strip()
+        name, _, rest = line.partition(" ")
+        if "\n" in line or name not in AUTOMAGICS:
+            return False
+        self._line_magic(name, rest, self.place(start), depth)
+        return True
+
+    def _imports_only(self, source: str, start: int) -> None:
+        """The imports of a cell that is not Python 3: most are complete on their line."""
+        for offset, line in enumerate(source.splitlines()):
+            if re.match(r"\s*(import|from)\s", line):
+                try:
+                    tree = _parse(line.strip())
+                except _Unparsable:
+                    continue
+                place = self.place(start + offset)
+                scan_tree(tree, _always(place), self.found, self.names)
+
+    def _tree(self, source: str) -> tuple[ast.Module, LineOf]:
+        try:
+            return _parse(source), _same
+        except _Unparsable as plain:
+            # Only what is not Python as it stands can hold magics.
+            transformed = _transformed(source)
+            if transformed is None:
+                raise
+            try:
+                return _parse(transformed), _line_map(source, transformed)
+            except _Unparsable as error:
+                if "%" in source or "!" in source:
+                    raise error from None
+                raise plain from None
+
+    def _statement(self, statement: ast.stmt, place_of: PlaceOf, depth: int) -> bool:
+        """Take up a cell magic or line magic that is a statement of its own."""
+        if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
+            return False
+        call = statement.value
+        if _shell_method(call) is None:
+            return False
+        self._magic(call, place_of(statement.lineno), depth)
+        return True
+
+    def _magic(self, call: ast.Call, place: Place, depth: int) -> None:
+        method = _shell_method(call)
+        texts = [arg.value if isinstance(arg, ast.Constant) else None for arg in call.args]
+        words = [text for text in texts if isinstance(text, str)]
+        if len(words) != len(texts) or not words:
+            return  # its text is computed
+        if method in ("system", "getoutput"):
+            shell.scan_line(words[0], place, self.found)
+        elif method in ("run_line_magic", "magic"):
+            name, rest = words[0], " ".join(words[1:])
+            if method == "magic":
+                name, _, rest = words[0].lstrip("%").partition(" ")
+            self._line_magic(name, rest.strip(), place, depth)
+        elif method == "run_cell_magic" and len(words) == 3:
+            self._cell_magic(words[0], words[1], words[2], place, depth)
+
+    def _line_magic(self, name: str, rest: str, place: Place, depth: int) -> None:
+        words = _words(rest)
+        if name in ("pip", "uv"):
+            shell.pip_arguments(words[1:] if words[:1] == ["pip"] else words, place, self.found)
+        elif name in shell.CONDA:
+            shell.conda_arguments(words, place, self.found)
+        elif name in ("load_ext", "reload_ext"):
+            for word in words[:1]:
+                module = EXTENSIONS.get(word, word)
+                if module:
+                    self._need(module, place)
+        elif name == "run":
+            self._run(words, place)
+        elif name in ("matplotlib", "pylab"):
+            self._need("matplotlib", place)
+            if name == "pylab":
+                self._need("numpy", place)
+            backend = BACKENDS.get(next((w for w in words if not w.startswith("-")), "inline"))
+            if backend:
+                self._need(backend, place)
+        elif name in ("sx", "system", "sc", "!"):
+            shell.scan_line(rest, place, self.found)
+        elif name in ("time", "timeit", "prun", "memit", "lprun", "mprun", "debug"):
+            self._code(re.sub(r"^(-\w+(\s+\d+)?\s+|-f\s+\S+\s+)*", "", rest), place, depth)
+        elif name == "env" and len(words) == 1 and re.fullmatch(r"\w+", words[0]):
+            self.found.env_names.append((words[0], place))
+        elif name in ("load", "loadpy", "notebook") and words:
+            self.found.paths.append(PathLiteral(words[-1], "mention", place))
+
+    def _run(self, words: list[str], place: Place) -> None:
+        for word in words:
+            if word == "-m":
+                self._need(words[-1], place)
+                return
+            if not word.startswith("-"):
+                path = word if word.endswith((".py", ".ipy", ".ipynb")) else word + ".py"
+                self.found.runs.append(ScriptRun(path, place))
+                return
+
+    def _cell_magic(self, name: str, args: str, body: str, place: Place, depth: int) -> None:
+        line = place.line or 1
+        if name in PYTHON_BODIES:
+            if depth < DEEPEST:
+                if name in ("time", "timeit", "prun"):
+                    self._code(re.sub(r"^(-\w+(\s+\d+)?\s*)*", "", args), place, depth)
+                self.scan(body, line + 1, depth + 1)
+        elif name in SHELL_BODIES or (name == "script" and _words(args)[:1] in (["bash"], ["sh"])):
+            shell.scan_script(body, place, self.found)
+        elif name in ("writefile", "file"):
+            self._written(args, body, place)
+        elif name in OTHER_BODIES:
+            for program in OTHER_BODIES[name] or (_words(args)[:1] if name == "script" else ()):
+                self.found.programs.append((program, place))
+            if name == "cython":
+                self._need("Cython", place)
+            elif name == "R":
+                self._need("rpy2", place)
+        else:
+            self._warn(f"uses %%{printable(name[:60])}, which is not known; its body was not read")
+
+    def _written(self, args: str, body: str, place: Place) -> None:
+        """A file that the notebook writes itself; a module among them is not missing later."""
+        target = next((w for w in reversed(_words(args)) if not w.startswith("-")), "")
+        if not target:
+            return
+        self.found.paths.append(PathLiteral(target, "write", place))
+        if target.endswith(".py"):
+            self.found.written_modules.append((target, body))
+
+    def _code(self, text: str, place: Place, depth: int) -> None:
+        """Python on the line of a magic, such as ``%timeit np.sum(x)``."""
+        if text.strip() and depth < DEEPEST:
+            try:
+                tree = _parse(_transformed(text) or text)
+            except _Unparsable:
+                return  # options that are not known here; the cell itself was fine
+            for inner in _magic_calls(tree.body):
+                self._magic(inner, place, depth + 1)
+            scan_tree(tree, _always(place), self.found, self.names)
+
+    def _need(self, module: str, place: Place) -> None:
+        self.found.imports.append(Import(module, place))
+
+    def _warn(self, what: str) -> None:
+        self.found.warnings.append(f"{self.place(1)} {what}.")
+
+
+# --- IPython's syntax ------------------------------------------------------------------------
+
+
+def _transformed(source: str) -> str | None:
+    """IPython's syntax as Python, None if IPython itself cannot read it."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    if not source.lstrip().startswith("%%") and len(MAGIC_LINE.findall(source)) > MANY_MAGICS:
+        return MAGIC_LINE.sub(_magic_as_call, source)
+    try:
+        return TransformerManager().transform_cell(source)
+    except (SyntaxError, ValueError, RuntimeError, RecursionError, IndexError, AssertionError):
+        return None
+
+
+def _magic_as_call(match: re.Match[str]) -> str:
+    indent, mark, text = match.groups()
+    if mark == "!":
+        return f"{indent}get_ipython().system({text!r})"
+    name, _, rest = text.partition(" ")
+    return f"{indent}get_ipython().run_line_magic({name!r}, {rest!r})"
+
+
+def _always(place: Place) -> PlaceOf:
+    return lambda _line: place
+
+
+def _same(line: int) -> int:
+    return line
+
+
+def _line_map(source: str, transformed: str) -> LineOf:
+    """Which line of the source a line of the transformed text came from.
+
+    Transforming drops leading empty lines and joins the continued lines of a magic into one.
+    """
+    before, after = source.splitlines(), transformed.splitlines()
+    at = 0
+    while at < len(before) and not before[at].strip():
+        at += 1
+    origin = []
+    for line in after:
+        origin.append(at + 1)
+        if at < len(before) and line.strip() != before[at].strip():
+            while at < len(before) - 1 and before[at].endswith("\\"):
+                at += 1
+        at += 1
+    return lambda line: origin[min(max(line, 1), len(origin)) - 1] if origin else 1
+
+
+def _shell_method(node: ast.AST) -> str | None:
+    """The method of the IPython shell that a call calls, None if it calls something else."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return None
+    value = node.func.value
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        return node.func.attr if value.func.id == "get_ipython" else None
+    return None
+
+
+def _magic_calls(statements: list[ast.stmt]) -> Iterator[ast.Call]:
+    for statement in statements:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Call) and _shell_method(node) is not None:
+                yield node
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text[: shell.LONGEST])
+    except ValueError:
+        return text[: shell.LONGEST].split()

@@ -1,0 +1,375 @@
+"""The ``ipydock`` command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from . import __version__
+from .errors import InputError, IpydockError, RerunError
+from .files import write_atomic
+from .models import Capture, Image, Recipe
+from .notebook import Notebook, load
+from .options import (
+    BUILD,
+    CAPTURE,
+    build_options,
+    capture_options,
+    engine_option,
+    grouped,
+    limits_of,
+    only,
+    recipe_options,
+    recipe_options_of,
+    rerun_options,
+)
+from .terminal import TerminalProgress
+
+VERDICT_EXIT = {"differs": 1, "failed": RerunError.exit_code}
+EPILOG = (
+    "Exit codes: 0 done (verify: reproduced), 1 differences found, 2 bad usage or input, 3 no "
+    "usable engine, 4 the build failed, 5 the notebook failed in the container, 6 refused, "
+    "130 interrupted."
+)
+
+
+@dataclass(frozen=True)
+class Common:
+    """The options that every verb takes."""
+
+    engine: str
+    as_json: bool
+    quiet: bool
+    verbose: bool
+
+    def progress(self) -> TerminalProgress:
+        """A progress display on standard error."""
+        return TerminalProgress(
+            Console(stderr=True, highlight=False), verbose=self.verbose, quiet=self.quiet
+        )
+
+
+# --- options, by the stage that they belong to ------------------------------------------------
+
+
+notebook_argument = click.argument("notebook", type=click.Path(path_type=Path))
+common_options = grouped(
+    engine_option,
+    click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output."),
+    click.option("-q", "--quiet", is_flag=True, help="No progress."),
+    click.option("-v", "--verbose", is_flag=True, help="All log lines, and tracebacks of errors."),
+)
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ipydock")
+def cli() -> None:
+    """Containerize a notebook, rerun it in the clean container, compare the results.
+
+    Start with `ipydock verify NOTEBOOK`: it finds out what the notebook needs, builds an image,
+    runs the notebook there and says cell by cell whether the results are the same. Each other verb
+    does one stage, and those before it. The notebook itself is never written to.
+    """
+
+
+@cli.command("capture")
+@notebook_argument
+@capture_options
+@click.option("-o", "output", type=click.Path(path_type=Path), help="Also write it as JSON.")
+@common_options
+def capture_command(notebook: Path, output: Path | None, **options: Any) -> None:
+    """Show what a notebook needs, and how that is known."""
+    from .render import capture_view
+
+    common, options = _common(options)
+    with common.progress() as progress:
+        found = _capture(load(notebook), options, progress)
+    if output is not None:
+        _write(output, found.model_dump_json(indent=1) + "\n")
+    _show(common, found, capture_view)
+
+
+@cli.command("dockerfile")
+@notebook_argument
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the whole build context; `docker build DIR` needs no ipydock.",
+)
+@capture_options
+@recipe_options
+@click.option("--pull", is_flag=True, help="Look up the base image again.")
+@common_options
+def dockerfile_command(notebook: Path, output: Path | None, **options: Any) -> None:
+    """Write the Dockerfile, the lock and the build context."""
+    from . import pipeline
+
+    common, options = _common(options)
+    engine = _container_engine(common.engine)
+    with common.progress() as progress:
+        loaded, recipe = _recipe(notebook, options, engine, progress)
+        if output is not None:
+            pipeline.save_context(recipe, loaded, output)
+    if common.as_json:
+        click.echo(recipe.model_dump_json(indent=1))
+    elif output is None:
+        click.echo(recipe.dockerfile, nl=False)
+    else:
+        click.echo(f"{output}: Dockerfile, requirements.lock and what they copy")
+
+
+@cli.command("build")
+@notebook_argument
+@capture_options
+@recipe_options
+@build_options
+@common_options
+def build_command(notebook: Path, **options: Any) -> None:
+    """Build the image, if it is not there already."""
+    common, options = _common(options)
+    engine = _engine(common)
+    with common.progress() as progress:
+        _, image = _image(notebook, options, engine, progress)
+    if common.as_json:
+        click.echo(image.model_dump_json(indent=1))
+    else:
+        click.echo(image.tag)
+
+
+@cli.command("rerun")
+@notebook_argument
+@click.option("--image", "reference", metavar="IMAGE", help="Run in this image; build none.")
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(path_type=Path),
+    metavar="OUT.ipynb",
+    help="Where the executed notebook goes. [default: NAME.rerun.ipynb beside it]",
+)
+@capture_options
+@recipe_options
+@build_options
+@rerun_options
+@common_options
+def rerun_command(
+    notebook: Path, reference: str | None, output: Path | None, **options: Any
+) -> None:
+    """Run the notebook in a fresh container and keep the result."""
+    from . import pipeline
+    from .rerun import check_output, default_output, unexpected
+
+    common, options = _common(options)
+    loaded = load(notebook)
+    out = output or default_output(loaded)
+    check_output(loaded, out)
+    engine = _engine(common)
+    with common.progress() as progress:
+        if reference:
+            image = engine.inspect(reference)
+        else:
+            loaded, image = _image(notebook, options, engine, progress)
+        done = pipeline.rerun(
+            loaded, image, out=out, limits=limits_of(options), engine=engine, on_event=progress
+        )
+    if common.as_json:
+        click.echo(done.model_dump_json(indent=1))
+    else:
+        click.echo(str(out))
+    if problem := unexpected(loaded, done):
+        raise problem
+
+
+@cli.command("verify")
+@notebook_argument
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(path_type=Path),
+    metavar="OUT.ipynb",
+    help="Where the executed notebook goes. [default: NAME.rerun.ipynb beside it]",
+)
+@capture_options
+@recipe_options
+@build_options
+@rerun_options
+@common_options
+def verify_command(notebook: Path, output: Path | None, **options: Any) -> None:
+    """Capture, build, rerun and compare with the stored outputs."""
+    from . import pipeline
+    from .render import relative, verdict_view
+    from .rerun import check_output, default_output
+
+    common, options = _common(options)
+    loaded = load(notebook)
+    out = output or default_output(loaded)
+    check_output(loaded, out)
+    engine = _engine(common)
+    with common.progress() as progress:
+        verdict = pipeline.verify(
+            loaded,
+            **only(options, CAPTURE),
+            engine=engine,
+            recipe_options=recipe_options_of(loaded.folder, options),
+            build_options=pipeline.BuildOptions(**only(options, BUILD)),
+            limits=limits_of(options),
+            out=out,
+            on_event=progress,
+        )
+    _show(common, verdict, verdict_view)
+    if not common.as_json and not common.quiet:
+        click.echo(f"The executed notebook is {relative(str(out))}.", err=True)
+    if code := VERDICT_EXIT.get(verdict.verdict):
+        raise click.exceptions.Exit(code)
+
+
+@cli.command("doctor")
+@common_options
+def doctor_command(**options: Any) -> None:
+    """Say which engines are here, what each can do, and what to mend."""
+    from .doctor import examine, view
+
+    common, _ = _common(options)
+    findings = examine()
+    if common.as_json:
+        click.echo(json.dumps([finding.to_dict() for finding in findings], indent=1))
+    else:
+        Console(highlight=False).print(view(findings))
+
+
+# --- the stages, with the options that belong to each ----------------------------------------
+
+
+def _common(options: dict[str, Any]) -> tuple[Common, dict[str, Any]]:
+    names = ("engine", "as_json", "quiet", "verbose")
+    rest = {key: value for key, value in options.items() if key not in names}
+    return Common(**only(options, names)), rest
+
+
+def _engine(common: Common) -> Any:
+    from .engine.select import select
+
+    engine, why = select(common.engine)
+    if not common.quiet:
+        click.echo(why, err=True)
+        if engine.name == "venv":
+            click.echo(f"  {engine.info().isolation}", err=True)
+    return engine
+
+
+def _container_engine(name: str) -> Any:
+    """The engine that knows the digests of base images; none if none is here and none was named."""
+    from .engine.select import connect, select
+
+    if name != "auto":
+        return connect(name)
+    engine, _ = select()
+    return None if engine.name == "venv" else engine
+
+
+def _capture(loaded: Notebook, options: dict[str, Any], progress: TerminalProgress) -> Capture:
+    from . import pipeline
+
+    return pipeline.capture(loaded, **only(options, CAPTURE), on_event=progress)
+
+
+def _recipe(
+    notebook: Path, options: dict[str, Any], engine: Any, progress: TerminalProgress
+) -> tuple[Notebook, Recipe]:
+    from . import pipeline
+
+    loaded = load(notebook)
+    chosen = recipe_options_of(loaded.folder, options)
+    found = _capture(loaded, options, progress)
+    recipe = pipeline.synthesize(
+        found,
+        chosen,
+        engine=engine,
+        pull=bool(options.get("pull")),
+        platform=options.get("platform"),
+        on_event=progress,
+    )
+    return loaded, recipe
+
+
+def _image(
+    notebook: Path, options: dict[str, Any], engine: Any, progress: TerminalProgress
+) -> tuple[Notebook, Image]:
+    from . import pipeline
+
+    loaded, recipe = _recipe(notebook, options, engine, progress)
+    chosen = pipeline.BuildOptions(**only(options, BUILD))
+    return loaded, pipeline.build(recipe, loaded, chosen, engine=engine, on_event=progress)
+
+
+def _show(common: Common, document: Any, view: Callable[[Any], Any]) -> None:
+    if common.as_json:
+        click.echo(document.model_dump_json(indent=1))
+    else:
+        Console(highlight=False).print(view(document))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_atomic(path, text)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}.", hint="Choose another -o."
+        ) from error
+
+
+# --- the process ------------------------------------------------------------------------------
+
+
+def _on_signal(_number: int, _frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command; every error becomes one paragraph on standard error and an exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Also where a shell started us in the background with SIGINT ignored.
+        signal.signal(number, _on_signal)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    verbose = any(word in ("-v", "--verbose") for word in sys.argv[1:])
+    try:
+        return cli.main(standalone_mode=False) or 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nInterrupted; nothing was left running.", err=True)
+        return 130
+    except IpydockError as error:
+        _report(error, verbose=verbose)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does; say nothing more to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _report(error: IpydockError, *, verbose: bool) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if verbose:
+        click.echo(traceback.format_exc(), err=True)
+        if error.evidence:
+            click.echo(error.evidence, err=True)
+    console.print("[bold red]Error:[/]", end=" ")
+    console.print(error.paragraph(), markup=False)

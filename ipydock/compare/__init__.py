@@ -1,0 +1,1 @@
+"""Two executed notebooks in, a verdict out."""

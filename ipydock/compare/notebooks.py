@@ -1,0 +1,91 @@
+"""The stored notebook and the executed one in, a verdict out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..models import Blame, CellRun, CellStatus, CellVerdict, Rerun, Verdict, VerdictWord
+from ..notebook import Notebook, code_cells
+from . import blame as blames
+from .outputs import compare_outputs
+
+
+def compare(original: Notebook, rerun: Rerun) -> Verdict:
+    """Compare cell by cell what is stored in a notebook with what its rerun gave."""
+    runs = {run.index: run for run in rerun.cells}
+    numbers = list(code_cells(original.node))
+    stored = [original.node["cells"][index].get("execution_count") for index, _, _ in numbers]
+    disorder = blames.out_of_order(stored)
+    cells: list[CellVerdict] = []
+    for index, number, source in numbers:
+        if not source.strip():
+            continue
+        old, new = original.node["cells"][index], rerun.notebook["cells"][index]
+        status, detail, blame = _cell(old, new, runs[index])
+        if status == "error" and blame is None and "NameError" in detail and disorder:
+            blame = "execution-order"
+        cells.append(
+            CellVerdict(index=index, number=number, status=status, blame=blame, detail=detail)
+        )
+    warnings = list(rerun.warnings)
+    if disorder:
+        warnings.append(
+            "The stored outputs were not made from top to bottom: the execution counts are out of "
+            "order."
+        )
+    if rerun.failure:
+        warnings.insert(0, rerun.failure)
+    return Verdict(
+        notebook=original.name,
+        verdict=_word(cells),
+        blame=_all(cells),
+        cells=tuple(cells),
+        warnings=tuple(warnings),
+        engine=rerun.engine,
+        executed=rerun.path,
+    )
+
+
+def _cell(
+    old: dict[str, Any], new: dict[str, Any], run: CellRun
+) -> tuple[CellStatus, str, Blame | None]:
+    if run.outcome == "not-run":
+        return "not-run", "", None
+    if run.outcome == "died":
+        return "error", "the kernel ended in this cell", "resources"
+    if run.outcome == "timeout":
+        return "error", f"stopped after {run.seconds:.0f} s", "resources"
+    before, after = _raised(old), _raised(new)
+    if after and not before:
+        detail = f"{after[0]}: {after[1]}"[:300]
+        return "error", detail, blames.of_error(*after)
+    if before and not after:
+        return "fixed", f"raised {before[0]} before", None
+    if not old["outputs"] and old.get("execution_count") is None:
+        return "no-baseline", "", None
+    found = compare_outputs(old["outputs"], new["outputs"])
+    if not found:
+        return "same", "", None
+    return "different", found, "code" if after else None
+
+
+def _raised(cell: dict[str, Any]) -> tuple[str, str] | None:
+    for output in cell["outputs"]:
+        if output["output_type"] == "error":
+            return str(output.get("ename", "")), str(output.get("evalue", ""))
+    return None
+
+
+def _word(cells: list[CellVerdict]) -> VerdictWord:
+    statuses = {cell.status for cell in cells}
+    if statuses & {"error", "not-run"}:
+        return "failed"
+    if statuses & {"different", "fixed"}:
+        return "differs"
+    if not statuses & {"same", "close"}:
+        return "unverifiable"
+    return "reproduced"
+
+
+def _all(cells: list[CellVerdict]) -> tuple[Blame, ...]:
+    return tuple(dict.fromkeys(cell.blame for cell in cells if cell.blame))

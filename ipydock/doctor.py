@@ -1,0 +1,110 @@
+"""What is here to work with, and what to mend."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from . import __version__
+from .engine.client import build_client
+from .engine.select import NAMES, connect
+from .errors import EngineError, IpydockError
+from .hosts import ca_bundle, cache_folder
+
+ENOUGH_DISK = 5e9  # bytes: an image of a data-science notebook takes 0.6 GB, its build caches more
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. ``mend`` is empty where nothing is wrong."""
+
+    name: str
+    ok: bool
+    says: str
+    mend: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return asdict(self)
+
+
+def examine() -> list[Finding]:
+    """Look at the engines, the disk, the certificates and the package index."""
+    return [
+        *(_engine(name) for name in NAMES),
+        _client(),
+        _index(),
+        _disk(),
+        _certificates(),
+        Finding("ipydock", ok=True, says=__version__),
+    ]
+
+
+def view(findings: list[Finding]) -> RenderableType:
+    """The findings as text, each with its mend."""
+    lines: list[Text] = []
+    for finding in findings:
+        sign = ("✓ ", "green") if finding.ok else ("✗ ", "red")
+        lines.append(Text.assemble(sign, (f"{finding.name:<14}", "bold"), finding.says))
+        if finding.mend:
+            lines.append(Text(f"  {'':<14}{finding.mend}", style="yellow"))
+    return Group(*lines)
+
+
+def _engine(name: str) -> Finding:
+    try:
+        info = connect(name).info()
+    except EngineError as error:
+        return Finding(name, ok=False, says=error.message, mend=error.hint)
+    says = f"{info.version} at {info.address}. {info.isolation}"
+    return Finding(name, ok=not info.notes, says=says, mend=" ".join(info.notes))
+
+
+def _client() -> Finding:
+    client = build_client()
+    if client is None:
+        return Finding(
+            "build client",
+            ok=False,
+            says="No docker client on the PATH can build with BuildKit.",
+            mend="Install docker-buildx-plugin (or docker-buildx), for --engine docker.",
+        )
+    return Finding("build client", ok=True, says=f"{' '.join(client.words[:2])} ({client.version})")
+
+
+def _index() -> Finding:
+    from .recipe.lock import lock, uv_platform
+
+    try:
+        locked = lock(["nbformat"], [], python="3.12", platform=uv_platform("x86_64"))
+    except IpydockError as error:
+        return Finding("package index", ok=False, says=error.message, mend=error.hint)
+    return Finding(
+        "package index", ok=True, says=f"reachable (nbformat {locked.versions['nbformat']})"
+    )
+
+
+def _disk() -> Finding:
+    folder = cache_folder()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    says = f"{free / 1e9:.0f} GB free at {folder}"
+    if free < ENOUGH_DISK:
+        return Finding("disk", ok=False, says=says, mend="Free some, or set IPYDOCK_CACHE_DIR.")
+    return Finding("disk", ok=True, says=says)
+
+
+def _certificates() -> Finding:
+    bundle = ca_bundle()
+    if bundle is None:
+        return Finding(
+            "certificates",
+            ok=True,
+            says="No CA bundle of this host was found; builds trust what the base image trusts.",
+        )
+    return Finding("certificates", ok=True, says=f"{bundle}, given to builds as a secret")

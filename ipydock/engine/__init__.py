@@ -1,0 +1,1 @@
+"""How an image is made and a kernel started in it: docker, podman and venv behind one interface."""

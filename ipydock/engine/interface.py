@@ -1,0 +1,93 @@
+"""What an engine is: how an image is made from a recipe and a kernel is started in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..events import OnEvent
+from ..models import Image, Limits, Recipe
+from ..process import Cancellation, ProcessPlan
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What `doctor` and the reports say about an engine.
+
+    ``isolation`` is one sentence on what stands between the notebook and the host.
+    """
+
+    name: str
+    version: str
+    address: str
+    isolation: str
+    notes: tuple[str, ...] = ()
+
+
+class KernelProcess(Protocol):
+    """A kernel's container (or plain process), from before it is started until it is gone.
+
+    ``plan`` is a process whose standard input and output carry the wire of `ipydock.kernel`; ending
+    that process or calling ``remove`` ends the kernel.
+    """
+
+    @property
+    def plan(self) -> ProcessPlan:
+        """The process to start on the host."""
+
+    def why_ended(self, returncode: int | None) -> str:
+        """One sentence on why it ended, such as that it was killed for using too much memory."""
+
+    def remove(self) -> None:
+        """Remove whatever is left of it. May be called at any time and more than once."""
+
+
+class Engine(Protocol):
+    """A way of making images and of starting kernels in them."""
+
+    @property
+    def name(self) -> str:
+        """``docker``, ``podman`` or ``venv``."""
+
+    def info(self) -> EngineInfo:
+        """Say what this engine is. Raises `EngineError` if it does not answer."""
+
+    def pin(self, base: str, *, pull: bool = False, cancel: Cancellation | None = None) -> str:
+        """The base with the digest it stands for now (``name:tag@sha256:...``).
+
+        Raises:
+            BaseImageError: it does not exist or cannot be reached.
+        """
+
+    def find(self, recipe: Recipe) -> Image | None:
+        """The image of this recipe, if it has been built already."""
+
+    def tag(self, image: Image, tag: str) -> Image:
+        """Give an image one more name."""
+
+    def inspect(self, reference: str) -> Image:
+        """An image by name or id. Raises `InputError` if it is not there."""
+
+    def build(
+        self,
+        recipe: Recipe,
+        context: Path,
+        *,
+        tag: str | None = None,
+        platform: str | None = None,
+        no_cache: bool = False,
+        pull: bool = False,
+        on_event: OnEvent,
+        cancel: Cancellation | None = None,
+    ) -> Image:
+        """Build the image from a context folder that holds the recipe's files.
+
+        Raises:
+            BuildError: a step failed; the evidence holds the last lines of the log.
+            EngineError: the engine went away.
+            Cancelled: ``cancel`` was raised; no build is left running.
+        """
+
+    def kernel(self, image: Image, *, command: tuple[str, ...], limits: Limits) -> KernelProcess:
+        """Prepare a kernel: ``command`` is what runs in the image, on its Python."""

@@ -1,0 +1,24 @@
+"""The labels by which ipydock knows its own images and containers; nothing else is ever touched."""
+
+from __future__ import annotations
+
+from ..models import Recipe
+
+MANAGED = "io.ipydock.managed"
+RECIPE = "io.ipydock.recipe"
+NOTEBOOK = "io.ipydock.notebook"
+
+
+def for_image(recipe: Recipe) -> dict[str, str]:
+    """The labels of an image made from a recipe."""
+    return {MANAGED: "image", RECIPE: recipe.digest, NOTEBOOK: recipe.notebook}
+
+
+def for_container(recipe: str) -> dict[str, str]:
+    """The labels of a container in which the notebook of that recipe is rerun."""
+    return {MANAGED: "kernel", RECIPE: recipe}
+
+
+def options(labels: dict[str, str]) -> tuple[str, ...]:
+    """The labels as command-line options of an engine's client."""
+    return tuple(word for key, value in labels.items() for word in ("--label", f"{key}={value}"))

@@ -1,0 +1,162 @@
+"""``%dockerize`` and ``%%dockerize``."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import nbformat
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+
+from ..errors import InputError, IpydockError
+from ..notebook import Notebook, load
+from ..options import (
+    BUILD,
+    CAPTURE,
+    build_options,
+    capture_options,
+    engine_option,
+    limits_of,
+    only,
+    recipe_options,
+    recipe_options_of,
+    rerun_options,
+)
+from .live import progress_for
+from .location import Located, locate
+from .result import Dockerized
+
+
+@click.command(
+    "%dockerize", add_help_option=False, context_settings={"ignore_unknown_options": False}
+)
+@click.option("--notebook", metavar="PATH", help="The notebook, where it cannot be found.")
+@click.option("-o", "output", metavar="DIR", help="Write the whole build context to a folder.")
+@click.option("--build", "do_build", is_flag=True, help="Build the image too.")
+@click.option("--rerun", "do_rerun", is_flag=True, help="Build, and run the notebook in it.")
+@click.option("--verify", "do_verify", is_flag=True, help="Build, run and compare the results.")
+@click.option("--cell", "only_cell", is_flag=True, help="%%dockerize: what this cell alone uses.")
+@capture_options
+@recipe_options
+@build_options
+@rerun_options
+@engine_option
+@click.option("-h", "--help", "show_help", is_flag=True, help="Show this message.")
+def _arguments(**options: Any) -> dict[str, Any]:
+    """Find out what this notebook needs and write its Dockerfile.
+
+    %dockerize shows what was found and the Dockerfile; --build, --rerun and --verify go further.
+    %%dockerize on top of a cell runs the cell first.
+    """
+    return options
+
+
+@magics_class
+class DockerizeMagics(Magics):
+    """The magics of ipydock."""
+
+    @line_cell_magic
+    def dockerize(self, line: str, cell: str | None = None) -> Dockerized | None:
+        """Find out what this notebook needs and write its Dockerfile; ``%dockerize -h`` says more."""
+        options = _parse(line)
+        if options["show_help"]:
+            with click.Context(_arguments, info_name="%dockerize") as context:
+                print(_arguments.get_help(context))  # noqa: T201
+            return None
+        shell = self.shell
+        if shell is None:
+            raise UsageError("%dockerize needs a running IPython.")
+        if cell is not None:
+            result = shell.run_cell(cell, store_history=False)
+            if not result.success:
+                return None  # the error is shown; there is nothing to add to it
+        try:
+            return self._go(options, cell)
+        except IpydockError as error:
+            raise UsageError(error.paragraph()) from None
+
+    def _go(self, options: dict[str, Any], cell: str | None) -> Dockerized:
+        running = _running(self.shell)
+        if options["only_cell"]:
+            if cell is None:
+                raise InputError("--cell is for %%dockerize on a cell of code.")
+            node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+            located = Located(load(node, folder=Path.cwd(), name="cell.ipynb"))
+        else:
+            located = locate(self.shell, options["notebook"], running)
+        with progress_for(self.shell) as progress:
+            return _stages(located, options, progress)
+
+
+def _parse(line: str) -> dict[str, Any]:
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"%dockerize: {error}") from None
+    try:
+        parsed = _arguments.main(words, prog_name="%dockerize", standalone_mode=False)
+    except click.ClickException as error:
+        raise UsageError(f"{error.format_message()} %dockerize -h lists the options.") from None
+    return dict(parsed)
+
+
+def _running(shell: Any) -> str:
+    """The source of the cell that is running now."""
+    history = shell.history_manager
+    inputs = [] if history is None else history.input_hist_raw
+    return str(inputs[-1]) if inputs else ""
+
+
+def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockerized:
+    from .. import pipeline
+    from ..engine.select import select
+    from ..rerun import check_output, default_output
+
+    notebook = located.notebook
+    chosen = recipe_options_of(notebook.folder, options)
+    further = options["do_build"] or options["do_rerun"] or options["do_verify"]
+    engine, why = select(options["engine"])
+    where = only(options, CAPTURE)
+    # Without a named environment it is the notebook that runs here, with this session's modules.
+    live = not (where["python"] or where["kernel"])
+    found = pipeline.capture(notebook, **where, live=live, on_event=progress)
+    recipe = pipeline.synthesize(
+        found,
+        chosen,
+        engine=engine if further or engine.name != "venv" else None,
+        pull=options["pull"],
+        platform=options["platform"],
+        on_event=progress,
+    )
+    notes = [located.note] if located.note else []
+    result = Dockerized(found, recipe, notes=tuple([*notes, *found.warnings, *recipe.warnings]))
+    if options["output"]:
+        pipeline.save_context(recipe, notebook, Path(options["output"]))
+        result = replace(result, folder=options["output"])
+    if not further:
+        return result
+    isolation = f" {engine.info().isolation}" if engine.name == "venv" else ""
+    build = pipeline.BuildOptions(**only(options, BUILD))
+    image = pipeline.build(recipe, notebook, build, engine=engine, on_event=progress)
+    result = replace(result, image=image, engine=why + isolation)
+    if not (options["do_rerun"] or options["do_verify"]):
+        return result
+    out = default_output(notebook)
+    check_output(notebook, out)
+    executed = pipeline.rerun(
+        notebook, image, out=out, limits=limits_of(options), engine=engine, on_event=progress
+    )
+    result = replace(result, rerun=executed)
+    if executed.failure:
+        result = replace(result, notes=(*result.notes, executed.failure))
+    return replace(result, verdict=_verdict(notebook, executed)) if options["do_verify"] else result
+
+
+def _verdict(notebook: Notebook, executed: Any) -> Any:
+    from .. import pipeline
+
+    return pipeline.compare(notebook, executed)

@@ -1,0 +1,114 @@
+"""Progress of a magic: an output that is rewritten in Jupyter, lines on a terminal otherwise."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from IPython.display import DisplayHandle, display
+from rich.console import Console
+
+from ..errors import IpydockError
+from ..events import (
+    CellStarted,
+    Event,
+    StageFinished,
+    StageStarted,
+    StepStarted,
+    Warned,
+)
+from ..terminal import TerminalProgress
+from .result import Progress
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+_EVERY = 0.2  # seconds between two rewrites of the output
+
+
+class LiveProgress:
+    """Renders events in one output of a Jupyter cell."""
+
+    def __init__(self) -> None:
+        self._lines: list[tuple[str, str, str]] = []
+        self._warnings: list[str] = []
+        self._handle: DisplayHandle | None = None
+        self._shown = 0.0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings so far."""
+        return tuple(self._warnings)
+
+    def __enter__(self) -> LiveProgress:
+        self._handle = display(Progress(()), display_id=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._show(error if isinstance(error, IpydockError) else None)
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        match event:
+            case StageStarted():
+                self._lines.append((event.title, "", "now"))
+            case StageFinished() if self._lines:
+                title = self._lines[-1][0]
+                self._lines[-1] = (title, f"{event.summary} ({event.seconds:.1f} s)", "done")
+            case StepStarted() if self._lines:
+                self._lines[-1] = (self._lines[-1][0], event.title[:100], "now")
+            case CellStarted() if self._lines:
+                detail = f"cell {event.number} of {event.total}"
+                self._lines[-1] = (self._lines[-1][0], detail, "now")
+            case Warned():
+                self._warnings.append(event.text)
+                return
+            case _:
+                return
+        if isinstance(event, StageStarted | StageFinished) or (
+            time.monotonic() - self._shown > _EVERY
+        ):
+            self._show()
+
+    def _show(self, failure: IpydockError | None = None) -> None:
+        self._shown = time.monotonic()
+        if self._handle is not None:
+            self._handle.update(Progress(tuple(self._lines), failure))
+
+
+class TerminalLive(AbstractContextManager["TerminalLive"]):
+    """Renders events as lines on standard error, for plain IPython."""
+
+    def __init__(self) -> None:
+        self._progress = TerminalProgress(Console(file=sys.stderr, highlight=False))
+
+    def __enter__(self) -> TerminalLive:
+        self._progress.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.__exit__(kind, error, trace)
+        if isinstance(error, IpydockError):
+            print(f"Error: {error.paragraph()}", file=sys.stderr)  # noqa: T201
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        self._progress(event)
+
+
+def progress_for(shell: InteractiveShell) -> LiveProgress | TerminalLive:
+    """The progress display that suits the shell: only a kernel can rewrite its outputs."""
+    return LiveProgress() if hasattr(shell, "kernel") else TerminalLive()

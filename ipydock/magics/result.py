@@ -1,0 +1,94 @@
+"""What the magics return: an object that shows itself as HTML in Jupyter and as text elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ..errors import IpydockError
+from ..models import Capture, Image, Recipe, Rerun, Verdict
+from ..notebook import OWN_OUTPUT
+from ..render import SIGN, WORDS, capture_view, recipe_view, relative, to_text, verdict_view
+
+
+@dataclass(frozen=True)
+class Dockerized:
+    """All that ``%dockerize`` made, as far as it was asked to go."""
+
+    capture: Capture
+    recipe: Recipe | None = None
+    image: Image | None = None
+    rerun: Rerun | None = None
+    verdict: Verdict | None = None
+    engine: str = ""
+    folder: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return to_text(self._view())
+
+    def _view(self) -> RenderableType:
+        parts: list[RenderableType] = [capture_view(self.capture)]
+        if self.recipe is not None:
+            parts += [Text(""), recipe_view(self.recipe)]
+        if self.engine:
+            parts.append(Text(self.engine))
+        if self.folder:
+            parts.append(Text(f"Written to {relative(self.folder)}; `docker build` needs no more."))
+        if self.image is not None:
+            parts.append(Text(_image_line(self.image)))
+        if self.rerun is not None and self.rerun.path:
+            parts.append(Text(f"The executed notebook is {relative(self.rerun.path)}."))
+        if self.verdict is not None:
+            parts += [Text(""), verdict_view(self.verdict)]
+        parts += [Text(f"! {note}") for note in self.notes]
+        return Group(*parts)
+
+    def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        return {"text/plain": repr(self), "text/html": self._html()}, {OWN_OUTPUT: True}
+
+    def _html(self) -> str:
+        return _template("result.html.j2").render(
+            it=self,
+            signs=SIGN,
+            words=WORDS,
+            relative=relative,
+            image_line=_image_line(self.image) if self.image else "",
+        )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The stages so far, shown while a magic works; ``lines`` holds finished and running ones."""
+
+    lines: tuple[tuple[str, str, str], ...]  # title, detail, "done" | "now"
+    failure: IpydockError | None = None
+
+    def __repr__(self) -> str:
+        text = [f"{title}\n  {detail}" if detail else title for title, detail, _ in self.lines]
+        if self.failure:
+            text.append(f"Error: {self.failure.paragraph()}")
+        return "\n".join(text)
+
+    def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        html = _template("progress.html.j2").render(it=self)
+        return {"text/plain": repr(self), "text/html": html}, {OWN_OUTPUT: True}
+
+
+def _image_line(image: Image) -> str:
+    how = "was there already" if image.cached else f"built in {image.seconds:.1f} s"
+    kind = "environment" if image.engine == "venv" else "image"
+    return f"The {kind} {image.tag} ({image.size_bytes / 1e6:.0f} MB) {how}."
+
+
+@cache
+def _template(name: str) -> jinja2.Template:
+    # Everything shown comes from a notebook: escaping is on for all of it.
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(files(__package__).joinpath(name).read_text(encoding="utf-8"))

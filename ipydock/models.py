@@ -1,0 +1,358 @@
+"""The data that crosses a boundary: Capture, Recipe, Image, Rerun and Verdict.
+
+All are frozen pydantic models; ``model_dump_json()`` is the JSON that files, ``--json`` and other
+programs get. Two ways of naming a cell occur in all of them: ``index`` (or ``cell``) counts from 0
+over all cells of the notebook, as nbformat does; ``number`` counts from 1 over the code cells,
+which is what a reader sees as ``[3]`` after "Restart kernel and run all".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = 1
+
+Source: TypeAlias = Literal["source", "session", "environment", "map", "user"]
+Policy: TypeAlias = Literal["copy", "mount", "generated", "missing", "outside"]
+CellStatus: TypeAlias = Literal[
+    "same", "close", "volatile", "different", "error", "fixed", "no-baseline", "not-run"
+]
+VerdictWord: TypeAlias = Literal[
+    "reproduced", "reproduced-with-volatile", "differs", "failed", "unverifiable"
+]
+Blame: TypeAlias = Literal[
+    "environment", "data", "network", "nondeterminism", "execution-order", "resources", "code"
+]
+
+
+class Model(BaseModel):
+    """Base of all: immutable, strict about unknown fields, JSON by alias."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        serialize_by_alias=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+
+class Document(Model):
+    """A model that stands alone in a file and so carries its schema version."""
+
+    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
+
+
+# --- capture -------------------------------------------------------------------------------
+
+
+class Evidence(Model):
+    """Where a finding comes from.
+
+    ``path`` is the local module it was seen in (relative to the notebook's folder) where it was not
+    the notebook itself; ``line`` counts from 1 within the cell or the file; ``text`` is that
+    line, or a short sentence.
+    """
+
+    source: Source
+    text: str
+    cell: int | None = None
+    number: int | None = None
+    line: int | None = None
+    path: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.path else f"cell {self.number}"
+        return f"{where}: {self.text}" if self.path or self.number is not None else self.text
+
+
+class Requested(Model):
+    """A distribution that the notebook asked for by importing (or installing) something.
+
+    ``distribution`` is None where no name is known; ``version`` is None where it is not installed;
+    ``guess`` marks a name that comes from a table or from the import name, not from metadata.
+    ``url`` is a direct URL (PEP 610) if it was installed from one. ``requirement`` is what the notebook
+    itself gave to pip or conda (``pandas[excel]<3``), if it did.
+    """
+
+    import_name: str = Field(alias="import")
+    distribution: str | None
+    version: str | None
+    evidence: tuple[Evidence, ...]
+    guess: bool = False
+    url: str | None = None
+    requirement: str | None = None
+
+
+class Loaded(Model):
+    """A distribution that was in use without having been asked for, and who loaded it."""
+
+    distribution: str
+    version: str
+    by: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Pinned(Model):
+    """One distribution of the closure, with the distributions that require it."""
+
+    distribution: str
+    version: str
+    required_by: tuple[str, ...] = ()
+    url: str | None = None
+
+
+class SystemPackage(Model):
+    """A package of the base image's distribution."""
+
+    name: str
+    reason: str
+
+
+class DataFile(Model):
+    """A file that the notebook names or opened.
+
+    ``path`` is POSIX and relative to the notebook's folder. ``sha256`` and ``size_bytes`` are None
+    where the file is missing.
+    """
+
+    path: str
+    sha256: str | None
+    size_bytes: int | None
+    policy: Policy
+    evidence: tuple[Evidence, ...] = ()
+
+
+class LocalModule(Model):
+    """A Python file beside the notebook that the notebook imports, directly or not."""
+
+    name: str
+    path: str
+    sha256: str
+    size_bytes: int
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Program(Model):
+    """A program that the notebook starts."""
+
+    name: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+class PythonInfo(Model):
+    """The interpreter that was captured, such as CPython 3.11.7 on linux x86_64."""
+
+    version: str
+    implementation: str = "CPython"
+    system: str = "linux"
+    machine: str = "x86_64"
+
+    @property
+    def series(self) -> str:
+        """Major and minor version, such as ``3.11``."""
+        return ".".join(self.version.split(".")[:2])
+
+
+class Capture(Document):
+    """What a notebook needs, with the evidence for each thing.
+
+    ``notebook`` is the file name; ``notebook_sha256`` is the digest of the notebook without outputs
+    (see `ipydock.notebook.stripped`); ``authors`` comes from its metadata; ``unseen`` lists what
+    the sources that were used cannot see.
+    """
+
+    notebook: str
+    notebook_sha256: str
+    authors: tuple[str, ...] = ()
+    sources: tuple[Source, ...]
+    python: PythonInfo
+    requested: tuple[Requested, ...] = ()
+    loaded: tuple[Loaded, ...] = ()
+    closure: tuple[Pinned, ...] = ()
+    apt: tuple[SystemPackage, ...] = ()
+    files_read: tuple[DataFile, ...] = ()
+    files_written: tuple[DataFile, ...] = ()
+    programs: tuple[Program, ...] = ()
+    hosts: tuple[str, ...] = ()
+    env_names: tuple[str, ...] = ()
+    local_modules: tuple[LocalModule, ...] = ()
+    unseen: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+# --- recipe ----------------------------------------------------------------------------------
+
+
+class Package(Model):
+    """A package line of the recipe. ``version`` is None only before locking."""
+
+    name: str
+    version: str | None
+    reason: str
+    guess: bool = False
+
+
+class ContextFile(Model):
+    """A file of the build context that is copied from the notebook's folder."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+    kind: Literal["module", "data"]
+
+
+class Recipe(Document):
+    """Everything that determines an image.
+
+    ``digest`` is the SHA-256 over all of the other fields that reach the image; the image's tag is
+    made from it, so that an unchanged notebook is not built again.
+    """
+
+    notebook: str
+    notebook_sha256: str
+    base: str
+    python: PythonInfo
+    dockerfile: str
+    lock: str
+    dockerignore: str
+    packages: tuple[Package, ...]
+    apt: tuple[SystemPackage, ...] = ()
+    files: tuple[ContextFile, ...] = ()
+    workdir: str = "/work"
+    env: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+    digest: str
+
+    @property
+    def tag(self) -> str:
+        """The default tag of the image."""
+        stem = self.notebook.removesuffix(".ipynb").lower()
+        safe = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem).strip("-")
+        return f"ipydock/{safe or 'notebook'}:{self.digest[:12]}"
+
+
+# --- engine ----------------------------------------------------------------------------------
+
+
+class Image(Document):
+    """An image (or, for the venv engine, an environment) made from a recipe.
+
+    ``cached`` is true when it was there already; ``seconds`` is what it cost this time; ``log`` is
+    the file that holds the build's output, None if nothing was built.
+    """
+
+    id: str
+    tag: str
+    engine: str
+    recipe: str
+    size_bytes: int
+    cached: bool
+    seconds: float
+    log: str | None = None
+
+
+class Limits(Model):
+    """What a rerun may use.
+
+    ``memory`` as engines write it (``4g``), None for most of what the engine has; ``cpus`` a number
+    of cores; ``pids`` a number of processes; ``timeout`` seconds for each cell, None for no limit;
+    ``mounts`` as ``SOURCE:TARGET`` with ``:rw`` if the notebook may write there.
+    """
+
+    network: bool = False
+    memory: str | None = None
+    cpus: float | None = None
+    pids: int = 4096
+    timeout: float | None = 1800.0
+    mounts: tuple[str, ...] = ()
+
+
+# --- rerun and compare -----------------------------------------------------------------------
+
+
+class CellRun(Model):
+    """How one code cell went in the rerun."""
+
+    index: int
+    number: int
+    outcome: Literal["ok", "error", "timeout", "died", "not-run"]
+    seconds: float
+
+
+class Rerun(Document):
+    """An executed notebook. ``notebook`` is the nbformat 4 document, ``path`` where it was written.
+
+    ``failure`` is None when every cell was run (cells may still have raised), else one paragraph.
+    """
+
+    notebook: dict[str, Any]
+    path: str | None
+    image: str
+    engine: str
+    cells: tuple[CellRun, ...]
+    seconds: float
+    failure: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class CellVerdict(Model):
+    """What became of one code cell."""
+
+    index: int
+    number: int
+    status: CellStatus
+    blame: Blame | None = None
+    detail: str = ""
+
+
+class ImageSummary(Model):
+    """What a verdict says of the image."""
+
+    id: str
+    tag: str
+    size_bytes: int
+    cached: bool
+
+
+class Seconds(Model):
+    """How long each stage took; None for one that was not part of it."""
+
+    capture: float | None = None
+    build: float | None = None
+    rerun: float | None = None
+    compare: float | None = None
+
+
+class FileSummary(Model):
+    """What a verdict says of a file."""
+
+    path: str
+    sha256: str | None
+    policy: Policy
+
+
+class Verdict(Document):
+    """Whether the results are the same, cell by cell: the JSON of ``verify --json``.
+
+    `ipydock.compare` fills the first five fields; `ipydock.verify` also says what the rerun ran on.
+    """
+
+    notebook: str
+    verdict: VerdictWord
+    blame: tuple[Blame, ...] = ()
+    cells: tuple[CellVerdict, ...] = ()
+    warnings: tuple[str, ...] = ()
+    image: ImageSummary | None = None
+    engine: str | None = None
+    seconds: Seconds = Seconds()
+    packages: tuple[Package, ...] = ()
+    apt: tuple[SystemPackage, ...] = ()
+    files: tuple[FileSummary, ...] = ()
+    executed: str | None = None
+
+    def count(self, *statuses: CellStatus) -> int:
+        """How many cells have one of these statuses."""
+        return sum(cell.status in statuses for cell in self.cells)

@@ -1,0 +1,124 @@
+"""The options of each stage, as the command line and the magics take them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from .errors import InputError
+from .models import Limits
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def grouped(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several decorators as one, in the order in which help should list them."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+engine_option = grouped(
+    click.option(
+        "--engine",
+        default="auto",
+        type=click.Choice(["auto", "docker", "podman", "venv"]),
+        show_default=True,
+        help="What builds and runs: auto takes the first that works.",
+    )
+)
+capture_options = grouped(
+    click.option(
+        "--python",
+        metavar="PATH",
+        help="The interpreter whose packages the notebook uses, such as .venv/bin/python. "
+        "[default: the notebook's kernel if it is installed here, else this one]",
+    ),
+    click.option("--kernel", metavar="NAME", help="The kernel to take the packages from instead."),
+)
+recipe_options = grouped(
+    click.option(
+        "--base",
+        metavar="IMAGE",
+        help="Base image. [default: python:X.Y-slim-bookworm of the notebook's Python]",
+    ),
+    click.option("--add-apt", multiple=True, metavar="NAME", help="One more system package."),
+    click.option("--add-pip", multiple=True, metavar="SPEC", help="One more Python package."),
+    click.option("--env", multiple=True, metavar="NAME=VALUE", help="An environment variable."),
+    click.option("--include", multiple=True, metavar="GLOB", help="Files to copy in as well."),
+    click.option("--exclude", multiple=True, metavar="GLOB", help="Captured files to leave out."),
+)
+build_options = grouped(
+    click.option("-t", "--tag", metavar="TAG", help="Name of the image. [default: by content]"),
+    click.option("--platform", metavar="OS/ARCH", help="Build for another platform."),
+    click.option("--no-cache", is_flag=True, help="Build all steps anew."),
+    click.option("--pull", is_flag=True, help="Look up the base image again."),
+)
+rerun_options = grouped(
+    click.option(
+        "--network",
+        type=click.Choice(["off", "on"]),
+        default="off",
+        show_default=True,
+        help="Whether the notebook may use the network.",
+    ),
+    click.option("--memory", metavar="SIZE", help="Such as 4g. [default: 90% of the engine's]"),
+    click.option("--cpus", type=float, metavar="N", help="Such as 1.5. [default: all]"),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0),
+        default=1800.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="For each cell; 0 for no limit.",
+    ),
+    click.option("--mount", multiple=True, metavar="SRC:DST[:rw]", help="A folder to mount."),
+)
+CAPTURE = ("python", "kernel")
+RECIPE = ("base", "add_apt", "add_pip", "env", "include", "exclude")
+BUILD = ("tag", "platform", "no_cache", "pull")
+RERUN = ("network", "memory", "cpus", "timeout", "mount")
+
+
+def only(options: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The options of one stage, by the names above."""
+    return {name: options[name] for name in names if name in options}
+
+
+def recipe_options_of(folder: Path, options: Mapping[str, Any]) -> Any:
+    """The `ipydock.Options` that these options ask for; files are looked for below ``folder``."""
+    from .recipe.context import include
+    from .recipe.synthesize import Options
+
+    pairs = []
+    for text in options["env"]:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--env {text!r} has no value.", hint="Write --env NAME=VALUE.")
+        pairs.append((name, value))
+    return Options(
+        base=options["base"],
+        add_apt=options["add_apt"],
+        add_pip=options["add_pip"],
+        env=tuple(pairs),
+        files=include(folder, options["include"]),
+        exclude=options["exclude"],
+    )
+
+
+def limits_of(options: Mapping[str, Any]) -> Limits:
+    """The limits that these options ask for."""
+    return Limits(
+        network=options["network"] == "on",
+        memory=options["memory"],
+        cpus=options["cpus"],
+        timeout=options["timeout"] or None,
+        mounts=options["mount"],
+    )

@@ -1,0 +1,389 @@
+"""The five stages put together: what every front end calls and only renders.
+
+Each function takes the notebook as a path, an nbformat node or a loaded `Notebook`, reports
+progress through ``on_event`` and stops when ``cancel`` is raised. Those that take long have an
+async form, which runs the same code in a thread and may be cancelled like any task.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from . import aio, events
+from .capture import capture as capture_file
+from .capture import capture_session
+from .compare.notebooks import compare as compare_notebooks
+from .engine.interface import Engine
+from .engine.select import select
+from .errors import InputError
+from .events import OnEvent, StageFinished, StageStarted, Warned
+from .models import (
+    Capture,
+    FileSummary,
+    Image,
+    ImageSummary,
+    Limits,
+    Recipe,
+    Rerun,
+    Seconds,
+    Verdict,
+)
+from .notebook import Notebook, load
+from .process import Cancellation
+from .recipe.context import include, write_context
+from .recipe.synthesize import Options, default_base
+from .recipe.synthesize import synthesize as synthesize_recipe
+
+NotebookLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Notebook
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How an image is built: ``-t``, ``--platform``, ``--no-cache``, ``--pull``."""
+
+    tag: str | None = None
+    platform: str | None = None
+    no_cache: bool = False
+    pull: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All that a verification made, stage by stage; ``verdict`` is what it comes to."""
+
+    capture: Capture
+    recipe: Recipe
+    image: Image
+    rerun: Rerun
+    verdict: Verdict
+
+
+def capture(
+    nb: NotebookLike,
+    *,
+    python: str | os.PathLike[str] | None = None,
+    kernel: str | None = None,
+    live: bool = False,
+    on_event: OnEvent = events.ignore,
+) -> Capture:
+    """What the notebook needs, with the evidence for each thing.
+
+    Args:
+        nb: the notebook.
+        python: path of the interpreter whose packages it uses.
+        kernel: name of a kernelspec, instead of ``python``; without both the notebook's own
+            kernelspec is taken if it exists here, else this interpreter.
+        live: we are in the kernel that runs the notebook, so that what is loaded here counts too;
+            this interpreter's packages are taken, whatever ``python`` and ``kernel`` say.
+        on_event: receives the progress.
+
+    Raises:
+        NotebookError: it is not a Python notebook.
+        EnvironmentMissing: the interpreter or kernel is not there.
+    """
+    began = time.monotonic()
+    notebook = load(nb)
+    on_event(StageStarted("capture", f"Look at what {notebook.name} needs"))
+    if live:
+        found = capture_session(notebook)
+    else:
+        where = None if python is None else Path(python)
+        found = capture_file(notebook, python=where, kernel=kernel)
+    for text in found.warnings:
+        on_event(Warned("capture", text))
+    summary = (
+        f"Python {found.python.version}; {_count(len(found.requested), 'package')} "
+        f"({len(found.closure)} with what they need), "
+        f"{_count(len(found.local_modules), 'local module')}, "
+        f"{_count(len(found.files_read), 'file')}"
+    )
+    on_event(StageFinished("capture", time.monotonic() - began, summary))
+    return found
+
+
+def synthesize(
+    found: Capture,
+    options: Options | None = None,
+    *,
+    engine: Engine | None = None,
+    pull: bool = False,
+    platform: str | None = None,
+    on_event: OnEvent = events.ignore,
+    cancel: Cancellation | None = None,
+) -> Recipe:
+    """The recipe for what was captured; ``engine`` says which digest the base stands for.
+
+    Raises:
+        InputError: an option is not valid.
+        LockError: no set of packages satisfies what was captured.
+        BaseImageError: the base image does not exist.
+    """
+    began = time.monotonic()
+    options = options or Options()
+    on_event(StageStarted("synthesize", f"Write the Dockerfile for {found.notebook}"))
+    base = options.base or default_base(found)
+    if engine is not None:
+        base = engine.pin(base, pull=pull, cancel=cancel)
+    machine = platform.split("/")[1] if platform and "/" in platform else None
+    system = sys.platform if engine is not None and engine.name == "venv" else "linux"
+    options = replace(options, base=base, machine=machine, system=system)
+    recipe = synthesize_recipe(found, options, cancel=cancel)
+    for text in recipe.warnings:
+        on_event(Warned("synthesize", text))
+    on_event(
+        StageFinished(
+            "synthesize",
+            time.monotonic() - began,
+            f"on {recipe.base.partition('@')[0]}, {len(recipe.packages)} packages named, "
+            f"recipe {recipe.digest[:12]}",
+        )
+    )
+    return recipe
+
+
+def build(
+    recipe: Recipe,
+    nb: NotebookLike,
+    options: BuildOptions | None = None,
+    *,
+    engine: Engine | None = None,
+    on_event: OnEvent = events.ignore,
+    cancel: Cancellation | None = None,
+) -> Image:
+    """The image of a recipe: found if it has been built before, else built.
+
+    Raises:
+        BuildError: a step failed.
+        EngineError: there is no engine, or it went away.
+        Cancelled: ``cancel`` was raised.
+    """
+    began = time.monotonic()
+    options = options or BuildOptions()
+    engine = engine or select()[0]
+    notebook = load(nb)
+    on_event(StageStarted("build", f"Build {options.tag or recipe.tag} with {engine.name}"))
+    image = None if options.no_cache or options.pull else engine.find(recipe)
+    if image is not None:
+        if options.tag and image.tag != options.tag:
+            image = engine.tag(image, options.tag)
+        summary = f"{image.tag} is there already, {image.size_bytes / 1e6:.0f} MB"
+    else:
+        with tempfile.TemporaryDirectory(prefix="ipydock-context-") as folder:
+            context = Path(folder)
+            write_context(recipe, notebook, context)
+            image = engine.build(
+                recipe,
+                context,
+                tag=options.tag,
+                platform=options.platform,
+                no_cache=options.no_cache,
+                pull=options.pull,
+                on_event=on_event,
+                cancel=cancel,
+            )
+        summary = f"{image.tag}, {image.size_bytes / 1e6:.0f} MB"
+    on_event(StageFinished("build", time.monotonic() - began, summary))
+    return image
+
+
+def rerun(
+    nb: NotebookLike,
+    image: Image,
+    *,
+    out: Path | None = None,
+    limits: Limits | None = None,
+    engine: Engine | None = None,
+    on_event: OnEvent = events.ignore,
+    cancel: Cancellation | None = None,
+) -> Rerun:
+    """Execute the notebook in a fresh container of the image.
+
+    Args:
+        nb: the notebook, which is not touched.
+        image: what `build` returned.
+        out: where the executed notebook is written; nowhere if it is None.
+        limits: network, memory, CPUs, processes, seconds a cell.
+        engine: the engine that has the image.
+        on_event: receives the progress.
+        cancel: ends the container when raised.
+
+    Raises:
+        InputError: ``out`` cannot be written.
+        KernelStartError: the kernel never answered.
+        Cancelled: ``cancel`` was raised.
+    """
+    from .rerun import check_output, execute
+
+    notebook = load(nb)
+    chosen = engine or select(image.engine)[0]
+    if out is not None:
+        check_output(notebook, out)
+    return aio.run_sync(
+        lambda emit: execute(
+            notebook, image, engine=chosen, limits=limits or Limits(), out=out, on_event=emit
+        ),
+        on_event,
+        cancel or Cancellation(),
+    )
+
+
+def compare(original: NotebookLike, executed: Rerun) -> Verdict:
+    """Whether the rerun gave what is stored in the notebook, cell by cell."""
+    return compare_notebooks(load(original), executed)
+
+
+def verify(nb: NotebookLike, **options: Any) -> Verdict:
+    """Capture, synthesize, build, rerun and compare; the arguments are those of `verification`.
+
+    Raises:
+        IpydockError: a stage failed, see there. A notebook that fails in the container is no error
+            here but the verdict ``failed``.
+    """
+    return verification(nb, **options).verdict
+
+
+def verification(
+    nb: NotebookLike,
+    *,
+    python: str | os.PathLike[str] | None = None,
+    kernel: str | None = None,
+    live: bool = False,
+    engine: Engine | str = "auto",
+    recipe_options: Options | None = None,
+    build_options: BuildOptions | None = None,
+    limits: Limits | None = None,
+    out: Path | None = None,
+    on_event: OnEvent = events.ignore,
+    cancel: Cancellation | None = None,
+) -> Verification:
+    """`verify`, keeping what each stage made.
+
+    Args:
+        nb: the notebook, which is never written to.
+        python, kernel, live: what to capture, see `capture`.
+        engine: an engine or its name; ``auto`` takes the first that works.
+        recipe_options: base image and additions.
+        build_options: tag, platform, caches.
+        limits: network, memory, CPUs, processes, seconds a cell.
+        out: where the executed notebook is written; nowhere if it is None.
+        on_event: receives the progress.
+        cancel: ends what is under way when raised.
+    """
+    from .rerun import check_output
+
+    cancel = cancel or Cancellation()
+    build_options = build_options or BuildOptions()
+    notebook = load(nb)
+    if out is not None:
+        check_output(notebook, out)
+    chosen = select(engine)[0] if isinstance(engine, str) else engine
+    began = time.monotonic()
+    found = capture(notebook, python=python, kernel=kernel, live=live, on_event=on_event)
+    captured = time.monotonic()
+    recipe = synthesize(
+        found,
+        recipe_options,
+        engine=chosen,
+        pull=build_options.pull,
+        platform=build_options.platform,
+        on_event=on_event,
+        cancel=cancel,
+    )
+    image = build(recipe, notebook, build_options, engine=chosen, on_event=on_event, cancel=cancel)
+    built = time.monotonic()
+    executed = rerun(
+        notebook, image, out=out, limits=limits, engine=chosen, on_event=on_event, cancel=cancel
+    )
+    ran = time.monotonic()
+    on_event(StageStarted("compare", "Compare with the stored outputs"))
+    verdict = compare_notebooks(notebook, executed)
+    compared = time.monotonic()
+    on_event(StageFinished("compare", compared - ran, verdict.verdict))
+    verdict = verdict.model_copy(
+        update={
+            "image": ImageSummary(
+                id=image.id, tag=image.tag, size_bytes=image.size_bytes, cached=image.cached
+            ),
+            "seconds": Seconds(
+                capture=captured - began,
+                build=built - captured,
+                rerun=ran - built,
+                compare=compared - ran,
+            ),
+            "packages": recipe.packages,
+            "apt": recipe.apt,
+            "files": tuple(
+                FileSummary(path=file.path, sha256=file.sha256, policy=file.policy)
+                for file in found.files_read
+            ),
+            "warnings": (*found.warnings, *recipe.warnings, *verdict.warnings),
+        }
+    )
+    return Verification(found, recipe, image, executed, verdict)
+
+
+async def build_async(
+    recipe: Recipe,
+    nb: NotebookLike,
+    options: BuildOptions | None = None,
+    *,
+    engine: Engine | None = None,
+    on_event: OnEvent = events.ignore,
+) -> Image:
+    """`build` without blocking the loop; cancelling the task ends the build."""
+    return await aio.in_thread(
+        lambda flag: build(recipe, nb, options, engine=engine, on_event=on_event, cancel=flag)
+    )
+
+
+async def rerun_async(
+    nb: NotebookLike,
+    image: Image,
+    *,
+    out: Path | None = None,
+    limits: Limits | None = None,
+    engine: Engine | None = None,
+    on_event: OnEvent = events.ignore,
+) -> Rerun:
+    """`rerun` without blocking the loop; cancelling the task ends the container."""
+    return await aio.in_thread(
+        lambda flag: rerun(
+            nb, image, out=out, limits=limits, engine=engine, on_event=on_event, cancel=flag
+        )
+    )
+
+
+async def verify_async(nb: NotebookLike, **options: Any) -> Verdict:
+    """`verify`, with the same arguments, without blocking the loop; cancelling ends all of it."""
+    return await aio.in_thread(lambda flag: verify(nb, **options, cancel=flag))
+
+
+def included(nb: NotebookLike, patterns: tuple[str, ...]) -> Options:
+    """Options with the files that ``--include`` patterns match below the notebook's folder."""
+    return Options(files=include(load(nb).folder, patterns))
+
+
+def save_context(recipe: Recipe, nb: NotebookLike, target: Path) -> None:
+    """Write the whole build context of a recipe to a folder, for ``docker build`` by hand.
+
+    Raises:
+        InputError: the folder holds files that ipydock did not write, or cannot be written.
+    """
+    try:
+        write_context(recipe, load(nb), target)
+    except OSError as error:
+        raise InputError(
+            f"The build context cannot be written to {target}: {error.strerror}.",
+            hint="Choose another -o.",
+        ) from error
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

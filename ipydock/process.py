@@ -1,0 +1,174 @@
+"""The one module that starts processes: argv lists, process groups, streams, timeouts, cancelling.
+
+Every process gets a session of its own, so that Ctrl-C on the terminal reaches ipydock alone, which
+then ends the whole group: nothing is left running behind an interrupted command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from .errors import Cancelled
+
+GRACE = 3.0  # seconds between asking a process group to end and killing it
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPlan:
+    """A process that some code wants and other code starts.
+
+    ``env`` is the whole environment, or None for ours.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] | None = field(default=None, hash=False)
+    cwd: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a process that ran to its end left: exit code and both streams as text."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Cancellation:
+    """A flag that another thread raises to end what is under way."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Raise the flag."""
+        self._event.set()
+
+    @property
+    def requested(self) -> bool:
+        """Whether the flag is up."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the flag is up."""
+        if self.requested:
+            raise Cancelled("Interrupted; nothing was left running.")
+
+
+def spawn(plan: ProcessPlan) -> subprocess.Popen[bytes]:
+    """Start a process with pipes on all three streams, in a process group of its own."""
+    return subprocess.Popen(
+        plan.argv,
+        env=plan.env,
+        cwd=plan.cwd,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[bytes], grace: float = GRACE) -> None:
+    """End a process group: ask, wait up to ``grace`` seconds, kill, reap."""
+    for sig, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, None)):
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sig)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+    # A leader that has ended may leave children behind in its group.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def run(
+    plan: ProcessPlan,
+    *,
+    stdin: str = "",
+    on_line: Callable[[str], None] | None = None,
+    timeout: float | None = None,
+    cancel: Cancellation | None = None,
+) -> Completed:
+    """Run a process to its end.
+
+    Args:
+        plan: what to start.
+        stdin: text for its standard input, which is then closed.
+        on_line: called in this thread with each line of both streams as it comes.
+        timeout: seconds after which the process group is ended.
+        cancel: a flag that ends the process group when it is raised.
+
+    Raises:
+        Cancelled: the flag was raised.
+        subprocess.TimeoutExpired: it took longer than ``timeout``.
+        OSError: the program could not be started.
+    """
+    process = spawn(plan)
+    lines: queue.Queue[tuple[list[str], str] | None] = queue.Queue()
+    out: list[str] = []
+    err: list[str] = []
+    streams = (process.stdout, process.stderr)
+    threads = [
+        threading.Thread(target=_pump, args=(stream, sink, lines), daemon=True)
+        for stream, sink in zip(streams, (out, err), strict=True)
+    ]
+    threads.append(threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True))
+    deadline = None if timeout is None else time.monotonic() + timeout
+    try:
+        for thread in threads:
+            thread.start()
+        open_streams = 2
+        while open_streams:
+            if cancel is not None:
+                cancel.check()
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(list(plan.argv), timeout or 0)
+            try:
+                item = lines.get(timeout=0.1)
+            except queue.Empty:
+                continue
+            if item is None:
+                open_streams -= 1
+                continue
+            sink, line = item
+            sink.append(line)
+            if on_line is not None:
+                on_line(line.rstrip("\r\n"))
+        process.wait()
+    except BaseException:
+        end(process)
+        raise
+    finally:
+        for thread in threads:
+            thread.join(timeout=1)
+        for stream in streams:
+            if stream is not None:
+                stream.close()
+    return Completed(process.returncode, "".join(out), "".join(err))
+
+
+def _pump(
+    stream: IO[bytes], sink: list[str], lines: queue.Queue[tuple[list[str], str] | None]
+) -> None:
+    with contextlib.suppress(ValueError):  # closed under us after a cancel
+        for raw in stream:
+            lines.put((sink, raw.decode("utf-8", "replace")))
+    lines.put(None)
+
+
+def _feed(stream: IO[bytes], text: str) -> None:
+    with contextlib.suppress(BrokenPipeError, ValueError):
+        if text:
+            stream.write(text.encode())
+        stream.close()

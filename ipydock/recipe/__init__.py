@@ -1,0 +1,1 @@
+"""From a capture to everything that determines an image; pure but for the lock."""

@@ -1,0 +1,114 @@
+"""The one door to uv: requirements in, a lock with hashes out."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from ..errors import LockError
+from ..hosts import ca_environment
+from ..process import Cancellation, ProcessPlan, run
+
+_MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
+_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
+_NO_INDEX = re.compile(r"dns error|connect|timed out|certificate|UnknownIssuer", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A requirements file with hashes, and the version of each distribution in it."""
+
+    text: str
+    versions: dict[str, str]
+
+
+def uv_path() -> str:
+    """The uv that came with ipydock."""
+    import uv
+
+    return uv.find_uv_bin()
+
+
+def uv_platform(machine: str, system: str = "linux") -> str:
+    """The name by which uv calls a platform; Linux with the C library of Debian 12 (2.36)."""
+    known = _MACHINES.get(machine.lower(), machine)
+    return f"{known}-apple-darwin" if system == "darwin" else f"{known}-manylinux_2_36"
+
+
+def lock(
+    requirements: Sequence[str],
+    constraints: Sequence[str],
+    *,
+    python: str,
+    platform: str,
+    cancel: Cancellation | None = None,
+) -> Lock:
+    """Resolve requirements to exact versions with the hashes of every file of each.
+
+    Args:
+        requirements: what is wanted, such as ``pandas==2.2.1`` or ``gensim``.
+        constraints: versions to keep to where one of these is needed, such as ``numpy==1.26.4``.
+        python: interpreter series, such as ``3.11``.
+        platform: as uv calls it, see `uv_platform`.
+        cancel: ends uv when raised.
+
+    Raises:
+        LockError: there is no solution, or the index cannot be reached.
+        Cancelled: ``cancel`` was raised.
+    """
+    with tempfile.TemporaryDirectory(prefix="ipydock-lock-") as folder:
+        wanted = Path(folder, "requirements.in")
+        held = Path(folder, "constraints.txt")
+        wanted.write_text("\n".join(requirements) + "\n", encoding="utf-8")
+        held.write_text("\n".join(constraints) + "\n", encoding="utf-8")
+        plan = ProcessPlan(
+            (
+                uv_path(), "pip", "compile", "--quiet", "--no-progress", "--generate-hashes",
+                "--no-header", "--color=never", "--python-version", python,
+                "--python-platform", platform,
+                "--constraints", "constraints.txt", "requirements.in",
+            ),
+            env=ca_environment(),
+            cwd=Path(folder),
+        )  # fmt: skip
+        try:
+            done = run(plan, cancel=cancel, timeout=600)
+        except subprocess.TimeoutExpired as error:
+            raise LockError(
+                "Locking the packages took longer than 10 minutes.",
+                hint="Is the package index reachable? `ipydock doctor` tells.",
+            ) from error
+    if done.returncode:
+        raise _explain(done.stderr.strip())
+    text = done.stdout.replace("# via -r requirements.in", "# via the notebook").replace(
+        "#   -r requirements.in", "#   the notebook"
+    )
+    return Lock(text=text, versions=_versions(text))
+
+
+def _versions(text: str) -> dict[str, str]:
+    pins = (_PIN.match(line) for line in text.splitlines())
+    return {canonicalize_name(pin[1]): pin[2] for pin in pins if pin}
+
+
+def _explain(stderr: str) -> LockError:
+    if _NO_INDEX.search(stderr) and "unsatisfiable" not in stderr:
+        return LockError(
+            "The package index cannot be reached, so the packages cannot be locked.",
+            hint="Check the network, proxy and certificates (SSL_CERT_FILE, UV_INDEX_URL); "
+            "`ipydock doctor` tells what is reachable.",
+            evidence=stderr,
+        )
+    cause = " ".join(line.strip() for line in stderr.splitlines() if line.strip())
+    return LockError(
+        f"No set of packages satisfies what the notebook needs: {cause[:600]}",
+        hint="Set the version with --add-pip 'NAME==VERSION', or capture another environment "
+        "with --python.",
+        evidence=stderr,
+    )

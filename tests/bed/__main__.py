@@ -1,0 +1,120 @@
+"""`python3 -m tests.bed up|down|status|env`; the last line of `up` and `env` is for `eval`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from . import cleanup, daemon, engines, images, packages
+from .api import ask, request
+from .process import ours
+from .state import Bed, BedError, State, say
+
+
+def up(bed: Bed) -> str:
+    """The address of an engine that answers: one that is there already, else a private one."""
+    uid = os.getuid()
+    with bed.lock():
+        state = State.load(bed)
+        if daemon.running(bed, state):
+            say(f"using this bed's {ask(bed.docker_host).words}")
+        else:
+            engine, said = (None, []) if bed.private else engines.present(bed, os.environ, uid)
+            if engine:
+                say(f"using {engine.words}")
+                return engine.host
+            if not _can_be_private(uid):
+                return _podman_or_fail(bed, said)
+            packages.install()
+            state = daemon.start(bed)
+        made = images.provide(bed, state.port, os.environ)
+        say(f"ready; base images: {', '.join(made)}")
+    return bed.docker_host
+
+
+def env(bed: Bed) -> str:
+    """The address of the engine that `up` would use without starting anything."""
+    podman = f"unix://{bed.run / 'podman.sock'}"
+    for host in (bed.docker_host, podman):
+        if Path(host.removeprefix("unix://")).exists() and ask(host).usable:
+            return host
+    engine, said = (None, []) if bed.private else engines.present(bed, os.environ, os.getuid())
+    if engine is None:
+        raise BedError("No engine is up.", evidence="\n".join(said), mend="run `make engine`.")
+    return engine.host
+
+
+def status(bed: Bed) -> int:
+    """Prints what of this bed is up; 0 when its engine answers, else 1."""
+    state = State.load(bed)
+    answer = ask(bed.docker_host)
+    lines = [f"engine    {answer.words} ({bed.docker_host})"]
+    lines += [f"running   {one.name}, process {one.pid}" for one in ours(bed)]
+    if answer.usable:
+        containers = request(bed.docker_host, "/containers/json")
+        lines += [
+            f"mirror    http://127.0.0.1:{state.port}",
+            f"bridge    {bed.bridge} {state.subnet}",
+        ]
+        lines += [f"running   {len(containers)} containers"]
+        lines += [f"image     {name} {digest}" for name, digest in images.recorded(bed).items()]
+    lines += [f"logs      {bed.logs}"] if bed.logs.exists() else []
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0 if answer.usable else 1
+
+
+def main() -> int:
+    """Runs one verb; the exit code is 0 when it did what it says."""
+    parser = argparse.ArgumentParser(prog="python3 -m tests.bed", description=__doc__)
+    parser.add_argument("verb", choices=["up", "down", "status", "env"])
+    verb = parser.parse_args().verb
+    os.umask(0o022)
+    try:
+        bed = Bed.find(os.environ, os.getuid())
+        if verb == "status":
+            return status(bed)
+        if verb == "down":
+            with bed.lock() as lock:
+                cleanup.take_down(bed)
+                lock.unlink()
+            return 0
+        sys.stdout.write(f"DOCKER_HOST={up(bed) if verb == 'up' else env(bed)}\n")
+    except BedError as error:
+        sys.stderr.write(f"bed: {error}\n")
+        return 1
+    except PermissionError as error:
+        sys.stderr.write(f"bed: {error}\nWhat to do: run it as root (sudo make engine).\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("bed: interrupted; `make engine` goes on, `make engine-down` clears up.\n")
+        return 130
+    return 0
+
+
+def _can_be_private(uid: int) -> bool:
+    release = Path("/etc/os-release")
+    known = release.exists() and packages.is_debian_like(packages.os_release(release.read_text()))
+    return uid == 0 and known
+
+
+def _podman_or_fail(bed: Bed, said: list[str]) -> str:
+    if engine := engines.podman_service(bed):
+        say(f"using {engine.words}")
+        return engine.host
+    mend = (
+        "start Docker (`sudo systemctl start docker`, or Docker Desktop) and make sure that this"
+        " user may use it (`sudo usermod -aG docker $USER`, then log in again); or install Podman;"
+        " or, on Debian or Ubuntu, run `sudo make engine`, which starts a private Docker."
+    )
+    raise BedError(
+        "No container engine answers, and a private one can be started only by root on Debian or"
+        " Ubuntu.",
+        evidence="\n".join(said),
+        mend=mend,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
