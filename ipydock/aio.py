@@ -44,10 +44,13 @@ def run_sync(
     interrupt: KeyboardInterrupt | None = None
     while True:
         try:
-            event = reported.get()
+            # With a timeout, because a signal that another thread got wakes no blocking call.
+            event = reported.get(timeout=_POLL)
             if event is None:
                 break
             on_event(event)
+        except queue.Empty:
+            continue
         except KeyboardInterrupt as error:
             interrupt = error
             cancel.cancel()

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 
 Source: TypeAlias = Literal["source", "session", "environment", "map", "user"]
 Policy: TypeAlias = Literal["copy", "mount", "generated", "missing", "outside"]

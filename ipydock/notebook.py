@@ -1,7 +1,7 @@
 """Notebooks as ipydock takes them: loaded tolerantly, repaired in memory, never written to.
 
-What is slightly invalid but common (no cell ids, sources as lists, extra properties) is mended in the
-copy that is returned. What cannot be worked with is a `NotebookError` that says what was found.
+What is slightly invalid but common (no cell ids, sources as lists, extra properties) is mended in
+the copy that is returned. What cannot be worked with is a `NotebookError` that says what was found.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from .errors import NotebookError
 from .notebook_v4 import MINOR, printable, to_v4
-
 
 # Outputs that ipydock itself put into a notebook carry this key in their metadata.
 OWN_OUTPUT = "ipydock"
@@ -44,7 +43,7 @@ class Notebook:
 class CodeCell(NamedTuple):
     """A code cell: ``index`` from 0 over all cells, ``number`` from 1 over the code cells."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a cell
     number: int
     source: str
 
@@ -98,7 +97,7 @@ def code_cells(node: Any) -> Iterator[CodeCell]:
 def without_own_magics(source: str) -> str:
     """A cell's source with ipydock's own magics commented out, line for line.
 
-    They speak to the notebook's author and mean nothing in the image, which has no ipydock. The code
+    They speak to the notebook's author and mean nothing in the image, which has no ipydock. Code
     below ``%%dockerize`` stays; a ``%%dockerfile`` cell holds no code, so all of it goes.
     """
     lines = source.splitlines(keepends=True)
@@ -115,7 +114,8 @@ def stripped(node: Any) -> str:
     """The notebook as it goes into an image: JSON without anything that a run leaves behind.
 
     No outputs, execution counts, timings, widget state or identifiers of the machine's kernel, and
-    nothing of ipydock's own; cells are named by position. The same cells always give the same text, whoever saved them last.
+    nothing of ipydock's own; cells are named by position. The same cells always give the same text,
+    whoever saved them last.
     """
     cells = []
     for index, cell in enumerate(node["cells"]):

@@ -1,7 +1,7 @@
 """Any JSON document to nbformat 4: versions told apart, nbformat 3 converted, small faults mended.
 
 Notebooks in the wild lack cell ids, carry extra properties or sources as lists. nbformat's reader
-warns about those or rejects them; here they are repaired in memory, without a random id or a warning.
+warns about those or rejects them; here they are repaired in memory, without random ids or warnings.
 """
 
 from __future__ import annotations
@@ -95,16 +95,21 @@ def _version(document: Mapping[str, Any], shown: str) -> int:
     return major
 
 
-def _plain(value: Any) -> Any:
-    """A deep copy as NotebookNode; strings without lone surrogates, which no file can hold."""
+def _node(mapping: Mapping[str, Any]) -> Any:
     from nbformat import NotebookNode
 
+    make: Any = NotebookNode  # nbformat is not typed
+    return make(mapping)
+
+
+def _plain(value: Any) -> Any:
+    """A deep copy as NotebookNode; strings without lone surrogates, which no file can hold."""
     if isinstance(value, str):
         if value.isascii():
             return value
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, Mapping):
-        return NotebookNode({_plain(str(k)): _plain(v) for k, v in value.items()})
+        return _node({_plain(str(k)): _plain(v) for k, v in value.items()})
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value
@@ -237,9 +242,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _mapping(value: Any) -> Any:
-    from nbformat import NotebookNode
-
-    return value if isinstance(value, dict) else NotebookNode()
+    return value if isinstance(value, dict) else _node({})
 
 
 def _text(value: Any) -> str:

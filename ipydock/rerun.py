@@ -124,7 +124,8 @@ async def _cells(
     cells = list(code_cells(node))
     runs: list[CellRun] = []
     failure: RerunError | None = None
-    for index, number, source in cells:
+    for code in cells:
+        index, number = code.index, code.number
         if failure is not None:
             runs.append(CellRun(index=index, number=number, outcome="not-run", seconds=0.0))
             continue
@@ -132,7 +133,7 @@ async def _cells(
         began = time.monotonic()
         outcome: CellOutcome = "ok"
         try:
-            if source.strip():
+            if code.source.strip():
                 cell = await client.async_execute_cell(node["cells"][index], index)
                 raised = any(output["output_type"] == "error" for output in cell["outputs"])
                 outcome = "error" if raised else "ok"

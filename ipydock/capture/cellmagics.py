@@ -18,6 +18,7 @@ AUTOMAGICS = words(
     pip conda mamba uv run load_ext matplotlib pylab time timeit cd ls ll pwd cat mkdir
     """
 )
+CODE_MAGICS = words("time timeit prun memit lprun mprun debug")
 SHELL_BODIES = words("bash sh ! sx system zsh")
 # Cell magics whose body is something else, and what they need.
 OTHER_BODIES: dict[str, tuple[str, ...]] = {
@@ -42,6 +43,8 @@ OTHER_BODIES: dict[str, tuple[str, ...]] = {
     "sql": (),
     "bigquery": (),
     "cython": ("gcc",),
+    "cython_inline": ("gcc",),
+    "cython_pyximport": ("gcc",),
     "fortran": ("gfortran",),
     "writefile": (),
     "file": (),

@@ -62,7 +62,7 @@ class Environment:
             return True  # rather one distribution too many than one missing
 
     def closure(self, roots: Mapping[str, Iterable[str]]) -> tuple[dict[str, set[str]], list[str]]:
-        """All that is reachable from ``roots`` (name -> extras), with who requires it; and faults."""
+        """All that is reachable from ``roots`` (name -> extras) with who requires it; faults."""
         reached: dict[str, set[str]] = {}
         taken: dict[str, set[str]] = {}
         faults: set[str] = set()

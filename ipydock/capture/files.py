@@ -5,7 +5,6 @@ A notebook can be hostile: a path is followed only if it ends, links resolved, i
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -13,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..files import is_secret
-from ..models import DataFile, Evidence
+from ..files import is_secret, sha256
+from ..models import DataFile, Evidence, Policy
 from ..notebook_v4 import printable
 from .findings import PathLiteral, Place
 from .literals import LONGEST, looks_like_path
@@ -35,30 +34,26 @@ class Folder:
     """The notebook's folder, and the only door to the files in it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.real = os.path.realpath(path)
+        self.real = path.resolve()
 
     def relative(self, path: str) -> str | None:
-        """A path as POSIX relative to the folder, links resolved; None if it is not inside."""
-        if not path or "\0" in path or len(path) > LONGEST:
+        """A relative path as POSIX, links resolved; None if it is absolute or leads out."""
+        if not path or "\0" in path or len(path) > LONGEST or path.startswith(("/", "~")):
             return None
+        return self._inner(self.real / path)
+
+    def _inner(self, path: Path) -> str | None:
         try:
-            joined = os.path.normpath(os.path.join(self.path, path))
-            if not os.path.lexists(joined):
-                joined = os.path.join(self.real, os.path.relpath(joined, self.path))
-            real = os.path.realpath(joined)
-            inner = os.path.relpath(real, self.real)
+            inner = path.resolve().relative_to(self.real).as_posix()
             inner.encode()
-        except (OSError, ValueError):  # ValueError: not encodable, or another drive
+        except (OSError, ValueError, RuntimeError):  # not inside; not encodable; a loop of links
             return None
-        if inner == os.pardir or inner.startswith(os.pardir + os.sep):
-            return None
-        return inner.replace(os.sep, "/")
+        return inner
 
     def kind(self, relative: str) -> str:
         """``file``, ``folder`` or empty, of a path inside (devices and pipes are neither)."""
         try:
-            mode = os.stat(os.path.join(self.real, relative)).st_mode
+            mode = (self.real / relative).stat().st_mode
         except (OSError, ValueError):
             return ""
         return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else ""
@@ -66,7 +61,7 @@ class Folder:
     def read(self, relative: str, limit: int = 5_000_000) -> bytes | None:
         """The content of a file inside, None if it cannot be read or is larger than ``limit``."""
         try:
-            with open(os.path.join(self.real, relative), "rb") as stream:
+            with (self.real / relative).open("rb") as stream:
                 data = stream.read(limit + 1)
         except OSError:
             return None
@@ -74,35 +69,29 @@ class Folder:
 
     def digest(self, relative: str) -> tuple[str | None, int] | None:
         """SHA-256 (None for huge files) and size of a file inside, None if it cannot be read."""
+        path = self.real / relative
         try:
-            with open(os.path.join(self.real, relative), "rb") as stream:
-                size = os.fstat(stream.fileno()).st_size
-                if size > HASH_LIMIT:
-                    return None, size
-                content = hashlib.sha256()
-                while block := stream.read(1 << 20):
-                    content.update(block)
-                return content.hexdigest(), size
+            size = path.stat().st_size
+            return (sha256(path) if size <= HASH_LIMIT else None), size
         except OSError:
             return None
 
     def walk(self, relative: str, *, deep: bool = True) -> Iterator[str]:
         """Files below a folder inside, sorted; caches, environments and links out are left out."""
         entries = 0
-        top = os.path.join(self.real, relative)
-        for where, folders, names in os.walk(top):
+        for where, folders, names in os.walk(self.real / relative):
             folders[:] = sorted(set(folders) - SKIPPED_FOLDERS) if deep else []
             for name in sorted(names):
                 entries += 1
                 if entries > MOST_ENTRIES:
                     return
-                inner = self.relative(os.path.join(where, name))
+                inner = self._inner(Path(where, name))
                 if inner is not None and self.kind(inner) == "file":
                     yield inner
 
     def matching(self, pattern: str) -> Iterator[str]:
         """Files inside that match a pattern of ``*``, ``**`` and ``?``, sorted."""
-        pattern = os.path.normpath(pattern.replace("***", "**")).replace(os.sep, "/")
+        pattern = re.sub(r"(^|/)(\./)+|//+", r"\1", pattern.replace("***", "**"))
         fixed = pattern.split("*", 1)[0].split("?", 1)[0].rpartition("/")[0]
         start = self.relative(fixed or ".")
         if start is None or self.kind(start) != "folder":
@@ -168,7 +157,7 @@ class _Resolver:
         return Files(self._read_files(), self._written_files(), self.warnings)
 
     def _literal(self, literal: PathLiteral) -> None:
-        path, place = os.path.expanduser(literal.path), literal.place
+        path, place = literal.path, literal.place
         if "\0" in path or len(path) > LONGEST or path.strip("./ ") == "":
             return
         inner = self.folder.relative(path)
@@ -258,17 +247,18 @@ class _Resolver:
                     evidence=_evidence(self.present[path]),
                 )
             )
-        for policy, places in (
+        others: tuple[tuple[Policy, dict[str, list[Place]]], ...] = (
             ("generated", self.generated),
             ("missing", self.absent),
             ("outside", self.outside),
-        ):
+        )
+        for policy, places in others:
             files += [
                 DataFile(
                     path=path,
                     sha256=None,
                     size_bytes=None,
-                    policy=policy,  # type: ignore[arg-type]
+                    policy=policy,
                     evidence=_evidence(places[path]),
                 )
                 for path in sorted(places)

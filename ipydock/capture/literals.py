@@ -82,8 +82,8 @@ def dotted(node: ast.AST) -> str:
 def text_of(node: ast.AST, names: Names, depth: int = 0) -> str | None:
     """What an expression of strings and paths comes to, with `UNKNOWN` for what is open.
 
-    Constants, f-strings, ``+``, ``/``, ``%``, ``os.path.join``, ``Path(...)`` and variables that hold
-    such (``names``) are followed; None if nothing of it is known.
+    Constants, f-strings, ``+``, ``/``, ``%``, ``os.path.join``, ``Path(...)`` and variables that
+    hold such (``names``) are followed; None if nothing of it is known.
     """
     if depth > 20:
         return None

@@ -24,7 +24,7 @@ from ..models import (
 )
 from ..notebook import Notebook
 from ..notebook_v4 import printable
-from . import files, interpreter, local, probe, source
+from . import files, interpreter, live, local, source
 from .distributions import Environment
 from .findings import Findings, Install, PathLiteral, Place
 from .requested import Resolver, Wanted
@@ -85,7 +85,7 @@ class Draft:
                 names = modules.setdefault(printable(item.module), set())
                 names.update(n for n in item.names[:ENOUGH] if n != "*")
         return {
-            "folder": os.path.abspath(self.nb.folder),
+            "folder": str(self.nb.folder.absolute()),
             "modules": {name: sorted(modules[name]) for name in sorted(modules)},
         }
 
@@ -104,7 +104,7 @@ def capture(
         python: an interpreter, or the folder of its environment, whose packages count.
         kernel: a kernel name, instead of ``python``. Without either it is the notebook's kernel if
             it exists here, else this interpreter.
-        session: what `ipydock.capture.probe.session` told in a live kernel; its environment counts.
+        session: what `ipydock.capture.live.session` told in a live kernel; its environment counts.
 
     Raises:
         NotebookError: it is not a notebook that can be captured.
@@ -131,7 +131,7 @@ def capture_session(nb: str | os.PathLike[str] | Mapping[str, Any] | Notebook) -
     Raises:
         NotebookError: it is not a notebook that can be captured.
     """
-    return _capture(Draft(notebook.load(nb)), probe.session, ())
+    return _capture(Draft(notebook.load(nb)), live.session, ())
 
 
 def _capture(draft: Draft, ask: Ask, notes: tuple[str, ...]) -> Capture:

@@ -1,8 +1,8 @@
-"""Import names and the distributions that provide them, for modules that are not installed here.
+"""Import names and the distributions that provide them, for modules not installed.
 
 What is installed is looked up in its own metadata; this table only serves where there is none, and
-what it gives is marked as a guess. An entry is here because the two names differ; the reason says why
-this distribution is preferred where there are several.
+what it gives is marked as a guess. An entry is here because the two names differ; the reason says
+why this distribution is preferred where there are several.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ DIFFERENT: dict[str, tuple[tuple[str, ...], str]] = {
     "Bio": (("biopython",), ""),
     "Crypto": (("pycryptodome", "pycrypto"), "pycrypto is abandoned; pycryptodome replaces it"),
     "Cryptodome": (("pycryptodomex",), ""),
+    "Cython": (("cython",), ""),
+    "IPython": (("ipython",), ""),
     "Image": (("pillow",), "the old name of PIL.Image"),
     "Levenshtein": (("levenshtein", "python-levenshtein"), ""),
     "MySQLdb": (("mysqlclient",), "MySQL-python is for Python 2 only"),
@@ -26,6 +28,8 @@ DIFFERENT: dict[str, tuple[tuple[str, ...], str]] = {
     "ruamel.yaml": (("ruamel-yaml",), ""),
     "Xlib": (("python-xlib",), ""),
     "Algorithmia": (("algorithmia",), ""),
+    "Quandl": (("quandl",), ""),
+    "SimpleITK": (("simpleitk",), ""),
     "absl": (("absl-py",), ""),
     "apiclient": (("google-api-python-client",), "the old name of googleapiclient"),
     "astroML": (("astroml",), ""),
@@ -68,7 +72,7 @@ DIFFERENT: dict[str, tuple[tuple[str, ...], str]] = {
     "google.protobuf": (("protobuf",), ""),
     "google_auth_oauthlib": (("google-auth-oauthlib",), ""),
     "googleapiclient": (("google-api-python-client",), ""),
-    "haystack": (("haystack-ai",), ""),
+    "ibis": (("ibis-framework",), "the package named ibis is another one"),
     "imblearn": (("imbalanced-learn",), ""),
     "jose": (("python-jose",), ""),
     "jwt": (("pyjwt",), "the package named jwt is another one"),
@@ -84,7 +88,6 @@ DIFFERENT: dict[str, tuple[tuple[str, ...], str]] = {
     "mysql": (("mysql-connector-python",), "by its vendor"),
     "nb_black": (("nb-black",), ""),
     "nacl": (("pynacl",), ""),
-    "nx": (("networkx",), ""),
     "pandas_datareader": (("pandas-datareader",), ""),
     "pandas_profiling": (("ydata-profiling", "pandas-profiling"), "renamed to ydata-profiling"),
     "past": (("future",), "part of future"),
@@ -96,7 +99,9 @@ DIFFERENT: dict[str, tuple[tuple[str, ...], str]] = {
     "pylab": (("matplotlib",), "part of matplotlib"),
     "pythoncom": (("pywin32",), "for Windows only"),
     "pywintypes": (("pywin32",), "for Windows only"),
+    "pywt": (("pywavelets",), ""),
     "rest_framework": (("djangorestframework",), ""),
+    "scikitplot": (("scikit-plot",), ""),
     "sentence_transformers": (("sentence-transformers",), ""),
     "serial": (("pyserial",), "the package named serial is another one"),
     "shapefile": (("pyshp",), ""),
@@ -112,6 +117,8 @@ DIFFERENT: dict[str, tuple[tuple[str, ...], str]] = {
     "socks": (("pysocks",), ""),
     "speech_recognition": (("speechrecognition",), ""),
     "sql": (("ipython-sql", "jupysql"), "the %sql magic"),
+    "surprise": (("scikit-surprise",), "the package named surprise only points to it"),
+    "tabula": (("tabula-py",), "the package named tabula is another one"),
     "telegram": (("python-telegram-bot",), ""),
     "tensorflow_datasets": (("tensorflow-datasets",), ""),
     "tensorflow_hub": (("tensorflow-hub",), ""),
@@ -131,15 +138,15 @@ DIFFERENT: dict[str, tuple[tuple[str, ...], str]] = {
 # Distributions that are well known and are imported by their own name (with - as _).
 SAME: frozenset[str] = words(
     """
-    aiohttp altair anndata ansible arviz astropy autograd bambi basemap bokeh boto boto3
+    aiohttp altair anndata ansible arviz astropy attrs autograd bambi bokeh boto boto3
     botocore bottleneck bqplot cartopy catboost celery cffi chardet cirq click cloudpickle
     colorama contourpy cookiecutter corner cryptography cssselect cvxopt cvxpy cycler cython
     cytoolz dash dask datasets datashader deap decorator dill distributed django docker docopt
     duckdb ebooklib eli5 emcee empiricaldist et_xmlfile evaluate fastai fastapi fastparquet
     feedparser fiona flask folium fsspec future geemap gensim geopandas geopy ggplot gmpy2
     gpflow graphviz greenlet gym gymnasium h5netcdf h5py hdf5storage holoviews html5lib httpx
-    huggingface_hub hvplot hypothesis ibis igraph imageio iminuit ipykernel ipyleaflet ipympl
-    ipyparallel ipython ipyvolume ipywidgets jax jaxlib jieba jinja2 joblib jsonschema julia
+    huggingface_hub hvplot hypothesis igraph imageio iminuit ipykernel ipyleaflet ipympl
+    ipyparallel ipyvolume ipywidgets jax jaxlib jieba jinja2 joblib jsonschema julia
     jupyter_client kaggle keras kiwisolver kneed langchain langdetect librosa lifelines lightgbm
     lime line_profiler llvmlite lmfit lxml lz4 mapclassify markdown markupsafe matplotlib
     matplotlib_venn mdtraj memory_profiler mglearn missingno mistune mlflow mlxtend mne mock
@@ -150,11 +157,11 @@ SAME: frozenset[str] = words(
     plotly plotnine polars pooch prettytable prophet psutil psycopg pvlib py4j pyarrow
     pycocotools pycountry pydantic pydeck pydicom pydot pydotplus pyecharts pygal pyglet
     pygments pymc pymc3 pymongo pymysql pyodbc pyparsing pyperclip pyproj pysal pyspark pystan
-    pytesseract pytest pytz pyvis pyvista pywt qiskit qutip rasterio rasterstats ray redis regex
-    requests rich rpy2 rtree sacrebleu scanpy scapy scikitplot scipy scrapy seaborn selenium
+    pytesseract pytest pytz pyvis pyvista qiskit qutip rasterio rasterstats ray redis regex
+    requests rich rpy2 rtree sacrebleu scanpy scapy scipy scrapy seaborn selenium
     sentencepiece setuptools shap shapely simplejson simpy sip six skorch snorkel
     sortedcontainers spacy sqlalchemy sqlparse squarify starlette statsmodels streamlit stumpy
-    surprise sympy tables tabula tabulate tensorboard tensorflow termcolor textblob textdistance
+    sympy tables tabulate tensorboard tensorflow termcolor textblob textdistance
     theano tiktoken tokenizers toml toolz torch torchaudio torchmetrics torchtext torchvision
     tornado tqdm traitlets traittypes transformers treelib trimesh tweepy twisted typer
     uncertainties unidecode urllib3 vaex vega vega_datasets vincent voila vtk wandb watermark

@@ -1,13 +1,12 @@
 """What an interpreter knows about its modules: standard library only, Python 3.8 and later.
 
-Runs in two ways, and imports nothing of ipydock in either:
-
-- as a script in any interpreter, ``python -I probe.py``: a JSON request on standard input, the answer
-  as JSON on standard output (`answer`);
-- in a live kernel, where `session` also tells which modules are loaded and what loaded them.
-
-It never imports the modules it is asked about: it finds them as the import system would.
+It runs as a script in any interpreter, ``python -I probe.py``, with a JSON request on standard
+input and the answer as JSON on standard output (`answer`); `ipydock.capture.live` uses it inside a
+kernel. It imports nothing of ipydock, and never the modules that it is asked about: it finds them
+as the import system would.
 """
+# Paths are compared as text here, links unresolved, and os.path is a good part of the speed:
+# ruff: noqa: PTH100, PTH109, PTH112, PTH113, PTH118, PTH119, PTH120, PTH206, PTH208
 
 from __future__ import annotations
 
@@ -18,8 +17,7 @@ import os
 import platform
 import sys
 import sysconfig
-import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 PROTOCOL = 1
@@ -131,7 +129,7 @@ class Environment:
                 find = getattr(finder, "find_spec", None)
                 try:
                     spec = find(name, None) if find else None
-                except Exception:  # noqa: BLE001 - a finder of somebody's editable install
+                except Exception:  # noqa: BLE001, S112 - a finder of somebody's editable install
                     continue
                 if spec is not None:
                     origin = spec.origin if spec.has_location else None
@@ -166,6 +164,7 @@ class Environment:
         return {"kind": "unowned" if inside else "elsewhere"}
 
     def is_stdlib(self, path: str) -> bool:
+        """Whether a file is of the standard library."""
         return any(
             path.startswith(folder + os.sep)
             and not any(site in path[len(folder) :].split(os.sep) for site in SITE_FOLDERS)
@@ -181,6 +180,7 @@ class Environment:
         return not any(site in inner for site in SITE_FOLDERS) and not self.is_stdlib(real)
 
     def relative(self, path: str) -> str:
+        """A path as POSIX relative to the notebook's folder."""
         return os.path.relpath(os.path.realpath(path), self.folder).replace(os.sep, "/")
 
     def _of_editable(self, path: str) -> list[str]:
@@ -193,7 +193,7 @@ class Environment:
         return [name for _, name in sorted(found)][:1]
 
     def _by_name(self, top: str, locations: list[str]) -> list[str]:
-        """Distributions whose old metadata names the module, or whose file list has a folder of it."""
+        """Distributions whose old metadata or file list has a folder of that name."""
         owners = set()
         for dist in self.installed:
             inside = any(p.startswith(dist.location.rstrip(os.sep) + os.sep) for p in locations)
@@ -227,7 +227,7 @@ def _installed(path: list[str]) -> list[Installed]:
     for dist in importlib.metadata.distributions(path=path):
         try:
             entry = Installed(dist)
-        except Exception:  # noqa: BLE001, S112, PERF203 - metadata can be broken in any way
+        except Exception:  # noqa: BLE001, S112 - metadata can be broken in any way
             continue
         if entry.name and entry.version:
             found.setdefault(normalized(entry.name), entry)
@@ -314,7 +314,7 @@ def _python() -> dict[str, str]:
 def _marker_environment() -> dict[str, str]:
     """What PEP 508 markers are evaluated against."""
     version = sys.implementation.version
-    text = "{}.{}.{}".format(version.major, version.minor, version.micro)
+    text = f"{version.major}.{version.minor}.{version.micro}"
     if version.releaselevel != "final":
         text += version.releaselevel[0] + str(version.serial)
     return {
@@ -359,16 +359,17 @@ def answer(request: dict[str, Any], path: list[str] | None = None) -> dict[str, 
     """Answer ``{"folder": the notebook's folder, "modules": {dotted name: [names from it]}}``.
 
     The answer's ``modules`` has for each name (and for each ``from`` name of a namespace package)
-    its ``kind``: ``stdlib``; ``distribution`` or ``namespace`` with ``distributions``; ``local`` with
-    ``path`` relative to the folder; ``elsewhere`` (on the search path, outside the folder, of no
-    distribution); ``unowned`` (installed, but no metadata claims it); ``missing``. ``package`` is the
-    part of the name that is a package of its own: ``sklearn``, but ``google.cloud.storage``.
+    its ``kind``: ``stdlib``; ``distribution`` or ``namespace`` with ``distributions``; ``local``
+    with ``path`` relative to the folder; ``elsewhere`` (on the search path, outside the folder, of
+    no distribution); ``unowned`` (installed, but no metadata claims it); ``missing``. ``package``
+    is the part of the name that is a package of its own: ``sklearn``, but ``google.cloud.storage``.
     """
     environment = Environment(path or _search_path(), str(request.get("folder") or os.getcwd()))
-    return _answer(environment, request)
+    return answer_from(environment, request)
 
 
-def _answer(environment: Environment, request: dict[str, Any]) -> dict[str, Any]:
+def answer_from(environment: Environment, request: dict[str, Any]) -> dict[str, Any]:
+    """`answer` for an environment that has been read already."""
     return {
         "protocol": PROTOCOL,
         "executable": sys.executable,
@@ -390,92 +391,6 @@ def _modules(environment: Environment, asked: dict[str, list[str]]) -> dict[str,
                 inner = name + "." + member
                 result[inner] = environment.module(inner)
     return result
-
-
-def session(request: dict[str, Any]) -> dict[str, Any]:
-    """Answer a request in a live kernel, and tell what is loaded in it.
-
-    Adds ``loaded``: for each distribution with modules in memory who refers to it (distributions, or
-    ``__main__``); ``local``: the files in the notebook's folder that modules came from;
-    ``namespace``: for each variable of the notebook that holds a module its name and distribution.
-    """
-    environment = Environment(list(sys.path), str(request.get("folder") or os.getcwd()))
-    modules = {
-        name: module
-        for name, module in sorted(sys.modules.items())
-        if isinstance(module, types.ModuleType)
-    }
-    owners: dict[str, str | None] = {}
-    local = {}
-    for name, module in modules.items():
-        file = vars(module).get("__file__")
-        if not isinstance(file, str) or name == "__main__":
-            continue
-        owner = _owner(environment, name, os.path.abspath(file), owners)
-        if owner is None and environment.is_local(file):
-            local[name] = environment.relative(file)
-    loaded: dict[str, set[str]] = {}
-    for owner in owners.values():
-        if owner is not None:
-            loaded.setdefault(owner, set())
-    for user, used in _references(modules, owners):
-        loaded[used].add(user)
-    result = _answer(environment, request)
-    result["loaded"] = {name: sorted(users) for name, users in sorted(loaded.items())}
-    result["local"] = local
-    result["namespace"] = _namespace(modules, owners)
-    return result
-
-
-def _owner(
-    environment: Environment, name: str, file: str, owners: dict[str, str | None]
-) -> str | None:
-    """The distribution of a loaded module; a package's modules are taken to be its own."""
-    parent = name.rpartition(".")[0]
-    if owners.get(parent) is not None:
-        owners[name] = owners[parent]
-        return owners[name]
-    if environment.is_stdlib(file):
-        return None
-    place = environment.place(name.split(".")[0], file, [])
-    names = place.get("distributions") or []
-    if names:
-        owners[name] = names[0]
-    return owners.get(name)
-
-
-def _references(
-    modules: dict[str, types.ModuleType], owners: dict[str, str | None]
-) -> Iterator[tuple[str, str]]:
-    """Pairs of distributions of which the first holds a module, class or function of the second."""
-    for name, module in modules.items():
-        user = "__main__" if name == "__main__" else owners.get(name)
-        if user is None:
-            continue
-        for value in list(vars(module).values()):
-            if isinstance(value, types.ModuleType):
-                source = vars(value).get("__name__")
-            elif isinstance(value, (type, types.FunctionType)):
-                source = getattr(value, "__module__", None)
-            else:
-                continue
-            used = owners.get(source) if isinstance(source, str) else None
-            if used is not None and used != user:
-                yield user, used
-
-
-def _namespace(
-    modules: dict[str, types.ModuleType], owners: dict[str, str | None]
-) -> dict[str, tuple[str, str]]:
-    main = modules.get("__main__")
-    names = {}
-    for variable, value in sorted(vars(main).items()) if main is not None else ():
-        if isinstance(value, types.ModuleType) and not variable.startswith("_"):
-            source = vars(value).get("__name__")
-            owner = owners.get(source) if isinstance(source, str) else None
-            if isinstance(source, str) and owner is not None:
-                names[variable] = (source, owner)
-    return names
 
 
 def main() -> None:

@@ -103,7 +103,7 @@ class Resolver:
     def _means_local(self, item: Import, place: Mapping[str, Any]) -> bool:
         """A folder without __init__.py is meant only if it has the modules that are wanted of it.
 
-        Folders named after a library often lie beside notebooks about it, where it is not installed.
+        Folders named after a library often lie beside notebooks about it.
         """
         if not place.get("namespace"):
             return True
@@ -135,8 +135,8 @@ class Resolver:
         elif kind == "elsewhere":
             self._warn(
                 item.place,
-                f"module {printable(module)} is found outside the notebook's folder and belongs to no "
-                "installed distribution; it is not captured",
+                f"module {printable(module)} is found outside the notebook's folder and belongs to "
+                "no installed distribution; it is not captured",
             )
 
     def _found(self, package: str, owners: list[str], place: Place) -> None:
@@ -157,7 +157,7 @@ class Resolver:
         self._guess(item, module, "is not installed where the notebook was captured")
 
     def _guess(self, item: Import, module: str, state: str) -> None:
-        top = module.split(".")[0]
+        top = module.partition(".")[0]
         known, reason = names.candidates(module)
         installed_here = {w.distribution for w in self.wanted.values() if w.requirement is not None}
         for name in (*known, canonicalize_name(top)):
@@ -186,8 +186,8 @@ class Resolver:
         if top in self.downloaded:
             self._warn(
                 item.place,
-                f"module {top} is a file that the notebook downloads when it runs; run it here once "
-                "to capture what that needs",
+                f"module {top} is a file that the notebook downloads when it runs; run it here "
+                "once to capture what that needs",
             )
             return
         self._want(top, None).see(item.place)
@@ -227,7 +227,8 @@ class Resolver:
             if dist and not requirement.specifier.contains(dist.version, prereleases=True):
                 self._warn(
                     install.place,
-                    f"{printable(text)} is asked for, but {dist.version} is installed and was captured",
+                    f"{printable(text)} is asked for, but {dist.version} is installed and "
+                    "was captured",
                 )
         wanted.see(install.place)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import pairwise
 
 from .findings import Findings, Install, PathLiteral, Place, ScriptRun, words
 from .literals import WEB_HOST, downloaded_name, looks_like_path
@@ -63,7 +64,7 @@ def scan_words(words: list[str], place: Place, found: Findings) -> None:
 
 
 def scan_script(text: str, place: Place, found: Findings) -> None:
-    """Take up a shell script: the body of a ``%%bash`` cell, which starts a line below ``place``."""
+    """Take up a shell script: the body of a ``%%bash`` cell, a line below ``place``."""
     here_document = ""
     pending = ""
     for offset, line in enumerate(text.splitlines(), start=1):
@@ -106,13 +107,18 @@ def _command(words: list[str], place: Place, found: Findings) -> None:
     if not words:
         return
     program, rest = words[0], words[1:]
-    is_python = PYTHON.fullmatch(program) or program == "{sys.executable}"
+    is_python = bool(PYTHON.fullmatch(program)) or program == "{sys.executable}"
     if is_python and rest[:1] == ["-m"] and len(rest) > 1:
-        program, rest = rest[1], rest[2:]
-        is_python = None
+        is_python, program, rest = False, rest[1], rest[2:]
     if is_python:
         _python(rest, place, found)
-    elif program == "uv" and rest[:1] == ["pip"]:
+    elif not _installer(program, rest, place, found):
+        _program(program, rest, place, found)
+
+
+def _installer(program: str, rest: list[str], place: Place, found: Findings) -> bool:
+    """Take up a command of a package manager; whether it is one."""
+    if program == "uv" and rest[:1] == ["pip"]:
         pip_arguments(rest[1:], place, found)
     elif PIP.fullmatch(program):
         pip_arguments(rest, place, found)
@@ -122,13 +128,20 @@ def _command(words: list[str], place: Place, found: Findings) -> None:
         _apt(rest, place, found)
     elif program == "easy_install":
         pip_arguments(["install", *rest], place, found)
-    elif program not in BUILTINS and WORD.fullmatch(program) and program.strip("./-0123456789"):
+    else:
+        return False
+    return True
+
+
+def _program(program: str, rest: list[str], place: Place, found: Findings) -> None:
+    if program not in BUILTINS and WORD.fullmatch(program) and program.strip("./-0123456789"):
         found.programs.append((program.rsplit("/", 1)[-1], place))
-        _fetch(program, rest, place, found)
-    if program not in APT | CONDA and not PIP.fullmatch(program):
-        for word in rest:
-            if looks_like_path(word):
-                found.paths.append(PathLiteral(word, "mention", place, called=False))
+    if program in ("wget", "curl"):
+        _fetch(rest, place, found)
+        return
+    for word in rest:
+        if looks_like_path(word):
+            found.paths.append(PathLiteral(word, "mention", place, called=False))
 
 
 def _unwrapped(words: list[str]) -> list[str]:
@@ -157,11 +170,9 @@ def _python(rest: list[str], place: Place, found: Findings) -> None:
             return
 
 
-def _fetch(program: str, rest: list[str], place: Place, found: Findings) -> None:
+def _fetch(rest: list[str], place: Place, found: Findings) -> None:
     """The file that wget or curl leaves: it is a download, not something that must be there."""
-    if program not in ("wget", "curl"):
-        return
-    for option, value in zip(rest, rest[1:], strict=False):
+    for option, value in pairwise(rest):
         if option in ("-O", "-o", "--output", "--output-document") and looks_like_path(value):
             found.paths.append(PathLiteral(value, "download", place))
             return

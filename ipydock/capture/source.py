@@ -9,24 +9,27 @@ import ast
 import re
 import shlex
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias
+from collections.abc import Iterable
 
 from ..notebook import CodeCell
 from ..notebook_v4 import printable
 from . import shell
-from .cellmagics import AUTOMAGICS, BACKENDS, EXTENSIONS, OTHER_BODIES, PYTHON_BODIES, SHELL_BODIES
+from .cellmagics import (
+    AUTOMAGICS,
+    BACKENDS,
+    CODE_MAGICS,
+    EXTENSIONS,
+    OTHER_BODIES,
+    PYTHON_BODIES,
+    SHELL_BODIES,
+)
 from .findings import Findings, Import, PathLiteral, Place, ScriptRun
+from .ipython import LineOf, line_map, magic_calls, shell_method, transformed
 from .literals import Names
 from .syntax import PlaceOf, scan_tree
 
-LineOf: TypeAlias = Callable[[int], int]  # line of what is parsed -> line as it was typed
-
 DEEPEST = 5  # cell magics inside cell magics
 LARGEST = 2_000_000  # characters of a cell that is still looked at
-# IPython's transformer reads the whole cell again for every magic in it; beyond this, we do it.
-MANY_MAGICS = 40
-MAGIC_LINE = re.compile(r"^(\s*)([%!])(.*)$", re.MULTILINE)
 
 
 def scan_cells(cells: Iterable[CodeCell], *, path: str | None = None) -> Findings:
@@ -78,6 +81,14 @@ def _parse(text: str) -> ast.Module:
         raise _Unparsable(str(error) or "nested too deep") from None
 
 
+def _is_python(text: str) -> bool:
+    try:
+        _parse(text)
+    except _Unparsable:
+        return False
+    return True
+
+
 class _Cell:
     """The scan of one cell."""
 
@@ -112,14 +123,11 @@ class _Cell:
         def place_of(line: int) -> Place:
             return self.place(line_of(line) + start - 1)
 
-        rest = []
         for statement in tree.body:
-            # A cell magic is all that its cell holds; line magics stand among other statements.
-            if not self._statement(statement, place_of, depth):
-                rest.append(statement)
-        for inner in _magic_calls(rest):
-            self._magic(inner, place_of(inner.lineno), depth)
-        scan_tree(ast.Module(rest, []), place_of, self.found, self.names)
+            # In order: what is written first and read later is not missing.
+            for call in magic_calls([statement]):
+                self._magic(call, place_of(call.lineno), depth)
+            scan_tree(statement, place_of, self.found, self.names)
 
     def _automagic(self, source: str, start: int, depth: int) -> bool:
         """A cell of one line may be a magic without its sign, such as ``pip install x``."""
@@ -146,28 +154,18 @@ class _Cell:
             return _parse(source), _same
         except _Unparsable as plain:
             # Only what is not Python as it stands can hold magics.
-            transformed = _transformed(source)
-            if transformed is None:
+            python = transformed(source)
+            if python is None:
                 raise
             try:
-                return _parse(transformed), _line_map(source, transformed)
+                return _parse(python), line_map(source, python)
             except _Unparsable as error:
                 if "%" in source or "!" in source:
                     raise error from None
                 raise plain from None
 
-    def _statement(self, statement: ast.stmt, place_of: PlaceOf, depth: int) -> bool:
-        """Take up a cell magic or line magic that is a statement of its own."""
-        if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
-            return False
-        call = statement.value
-        if _shell_method(call) is None:
-            return False
-        self._magic(call, place_of(statement.lineno), depth)
-        return True
-
     def _magic(self, call: ast.Call, place: Place, depth: int) -> None:
-        method = _shell_method(call)
+        method = shell_method(call)
         texts = [arg.value if isinstance(arg, ast.Constant) else None for arg in call.args]
         words = [text for text in texts if isinstance(text, str)]
         if len(words) != len(texts) or not words:
@@ -188,28 +186,34 @@ class _Cell:
             shell.pip_arguments(words[1:] if words[:1] == ["pip"] else words, place, self.found)
         elif name in shell.CONDA:
             shell.conda_arguments(words, place, self.found)
-        elif name in ("load_ext", "reload_ext"):
-            for word in words[:1]:
-                module = EXTENSIONS.get(word, word)
-                if module:
-                    self._need(module, place)
+        elif name in ("sx", "system", "sc", "!"):
+            shell.scan_line(rest, place, self.found)
+        elif name in CODE_MAGICS:
+            self._code(re.sub(r"^(-\w+(\s+\d+)?\s+|-f\s+\S+\s+)*", "", rest), place, depth)
         elif name == "run":
             self._run(words, place)
         elif name in ("matplotlib", "pylab"):
-            self._need("matplotlib", place)
-            if name == "pylab":
-                self._need("numpy", place)
-            backend = BACKENDS.get(next((w for w in words if not w.startswith("-")), "inline"))
-            if backend:
-                self._need(backend, place)
-        elif name in ("sx", "system", "sc", "!"):
-            shell.scan_line(rest, place, self.found)
-        elif name in ("time", "timeit", "prun", "memit", "lprun", "mprun", "debug"):
-            self._code(re.sub(r"^(-\w+(\s+\d+)?\s+|-f\s+\S+\s+)*", "", rest), place, depth)
+            self._plotting(name, words, place)
+        elif words:
+            self._other_magic(name, words, place)
+
+    def _other_magic(self, name: str, words: list[str], place: Place) -> None:
+        if name in ("load_ext", "reload_ext"):
+            module = EXTENSIONS.get(words[0], words[0])
+            if module:
+                self._need(module, place)
         elif name == "env" and len(words) == 1 and re.fullmatch(r"\w+", words[0]):
             self.found.env_names.append((words[0], place))
-        elif name in ("load", "loadpy", "notebook") and words:
+        elif name in ("load", "loadpy", "notebook"):
             self.found.paths.append(PathLiteral(words[-1], "mention", place))
+
+    def _plotting(self, name: str, words: list[str], place: Place) -> None:
+        self._need("matplotlib", place)
+        if name == "pylab":
+            self._need("numpy", place)
+        backend = BACKENDS.get(next((w for w in words if not w.startswith("-")), "inline"))
+        if backend:
+            self._need(backend, place)
 
     def _run(self, words: list[str], place: Place) -> None:
         for word in words:
@@ -235,10 +239,12 @@ class _Cell:
         elif name in OTHER_BODIES:
             for program in OTHER_BODIES[name] or (_words(args)[:1] if name == "script" else ()):
                 self.found.programs.append((program, place))
-            if name == "cython":
+            if name.startswith("cython"):
                 self._need("Cython", place)
             elif name == "R":
                 self._need("rpy2", place)
+        elif depth < DEEPEST and _is_python(body):
+            self.scan(body, line + 1, depth + 1)  # a magic of the notebook's own, or a rare one
         else:
             self._warn(f"uses %%{printable(name[:60])}, which is not known; its body was not read")
 
@@ -255,10 +261,10 @@ class _Cell:
         """Python on the line of a magic, such as ``%timeit np.sum(x)``."""
         if text.strip() and depth < DEEPEST:
             try:
-                tree = _parse(_transformed(text) or text)
+                tree = _parse(transformed(text) or text)
             except _Unparsable:
                 return  # options that are not known here; the cell itself was fine
-            for inner in _magic_calls(tree.body):
+            for inner in magic_calls(tree.body):
                 self._magic(inner, place, depth + 1)
             scan_tree(tree, _always(place), self.found, self.names)
 
@@ -269,71 +275,12 @@ class _Cell:
         self.found.warnings.append(f"{self.place(1)} {what}.")
 
 
-# --- IPython's syntax ------------------------------------------------------------------------
-
-
-def _transformed(source: str) -> str | None:
-    """IPython's syntax as Python, None if IPython itself cannot read it."""
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    if not source.lstrip().startswith("%%") and len(MAGIC_LINE.findall(source)) > MANY_MAGICS:
-        return MAGIC_LINE.sub(_magic_as_call, source)
-    try:
-        return TransformerManager().transform_cell(source)
-    except (SyntaxError, ValueError, RuntimeError, RecursionError, IndexError, AssertionError):
-        return None
-
-
-def _magic_as_call(match: re.Match[str]) -> str:
-    indent, mark, text = match.groups()
-    if mark == "!":
-        return f"{indent}get_ipython().system({text!r})"
-    name, _, rest = text.partition(" ")
-    return f"{indent}get_ipython().run_line_magic({name!r}, {rest!r})"
-
-
 def _always(place: Place) -> PlaceOf:
     return lambda _line: place
 
 
 def _same(line: int) -> int:
     return line
-
-
-def _line_map(source: str, transformed: str) -> LineOf:
-    """Which line of the source a line of the transformed text came from.
-
-    Transforming drops leading empty lines and joins the continued lines of a magic into one.
-    """
-    before, after = source.splitlines(), transformed.splitlines()
-    at = 0
-    while at < len(before) and not before[at].strip():
-        at += 1
-    origin = []
-    for line in after:
-        origin.append(at + 1)
-        if at < len(before) and line.strip() != before[at].strip():
-            while at < len(before) - 1 and before[at].endswith("\\"):
-                at += 1
-        at += 1
-    return lambda line: origin[min(max(line, 1), len(origin)) - 1] if origin else 1
-
-
-def _shell_method(node: ast.AST) -> str | None:
-    """The method of the IPython shell that a call calls, None if it calls something else."""
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-        return None
-    value = node.func.value
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
-        return node.func.attr if value.func.id == "get_ipython" else None
-    return None
-
-
-def _magic_calls(statements: list[ast.stmt]) -> Iterator[ast.Call]:
-    for statement in statements:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Call) and _shell_method(node) is not None:
-                yield node
 
 
 def _words(text: str) -> list[str]:

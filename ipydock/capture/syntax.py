@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from . import shell
 from .findings import Findings, Import, PathLiteral, PathUse, Place, SearchPath, words
+from .ipython import shell_method
 from .literals import (
     LONGEST,
     PATH_METHODS,
@@ -28,6 +29,11 @@ PlaceOf: TypeAlias = Callable[[int], Place]
 _IMPORTS = (ast.Import, ast.ImportFrom)
 # What a handler calls that does not go on without the module: it ends, or installs it.
 GIVING_UP = words("exit _exit quit system run_line_magic check_call run main")
+PATH_KEYWORDS = words(
+    """
+    filename file path fname filepath_or_buffer io path_or_buf filepath directory root
+    """
+)
 IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 STARTERS = words(
     """
@@ -75,7 +81,9 @@ class _Scan:
             stack.extend((child, False) for child in reversed(list(ast.iter_child_nodes(node))))
 
     def visit(self, node: ast.AST) -> None:
-        if isinstance(node, ast.Import):
+        if shell_method(node) is not None:
+            self._take(node)  # a magic: its words were read already
+        elif isinstance(node, ast.Import):
             for alias in node.names:
                 self._import(node, alias.name)
         elif isinstance(node, ast.ImportFrom):
@@ -173,28 +181,35 @@ class _Scan:
 
     def _paths(self, node: ast.Call) -> None:
         use = use_of(node)
-        if use is None:
-            return
-        place = self._place(node)
-        if isinstance(node.func, ast.Attribute) and called_name(node) in PATH_METHODS:
-            # Path("x").read_text(): the path is what the method is called on.
-            text = text_of(node.func.value, self.names)
-            if text is not None and use in ("list", "read", "write", "mention"):
-                pattern = _only_text(node.args[:1]) if use == "list" else None
-                self._path(f"{text.rstrip('/')}/{pattern}" if pattern else text, use, place)
-                self._take(node.func.value)
-                if pattern:
-                    self._take(node.args[0])
-        if use == "mention":
-            return  # the constants in it are taken up as they come
-        arguments = [*node.args[:3], *(k.value for k in node.keywords if k.arg in _PATH_KEYWORDS)]
+        if use is None or self._path_method(node, use) or use == "mention":
+            return  # the constants in what only mentions paths are taken up as they come
+        # A reader's path comes first; writers and downloads may have the data or the URL before.
+        count = 2 if use in ("write", "download") else 1
+        arguments = [
+            *node.args[:count],
+            *(k.value for k in node.keywords if k.arg in PATH_KEYWORDS),
+        ]
         for argument in arguments:
             elements = argument.elts if isinstance(argument, ast.List | ast.Tuple) else [argument]
             for element in elements:
                 text = text_of(element, self.names)
-                if text is not None:
-                    self._path(text, use, place)
+                if text is not None and (count == 1 or "/" in text or looks_like_path(text)):
+                    self._path(text, use, self._place(node))
                     self._take(element)
+
+    def _path_method(self, node: ast.Call, use: PathUse) -> bool:
+        """``Path("x").read_text()``: the path is what the method is called on."""
+        if not isinstance(node.func, ast.Attribute) or node.func.attr not in PATH_METHODS:
+            return False
+        text = text_of(node.func.value, self.names)
+        if text is None:
+            return False
+        pattern = text_of(node.args[0], {}) if use == "list" and node.args else None
+        self._path(f"{text.rstrip('/')}/{pattern}" if pattern else text, use, self._place(node))
+        self._take(node.func)
+        if pattern:
+            self._take(node.args[0])
+        return True
 
     def _path(self, text: str, use: PathUse, place: Place) -> None:
         host = WEB_HOST.match(text)
@@ -239,20 +254,9 @@ class _Scan:
             self.found.paths.append(PathLiteral(text, "mention", self._place(node), called=False))
 
 
-_PATH_KEYWORDS = words(
-    """
-    filename file path fname filepath_or_buffer io path_or_buf filepath directory root
-    """
-)
-
-
 def _inside(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     for node in nodes:
         yield from ast.walk(node)
-
-
-def _only_text(nodes: list[ast.expr]) -> str | None:
-    return text_of(nodes[0], {}) if nodes else None
 
 
 def _catches_import_error(handler: ast.ExceptHandler) -> bool:

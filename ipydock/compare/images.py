@@ -25,4 +25,5 @@ def difference(old: str, new: str) -> str:
 
 def _decoded(text: str) -> Image.Image:
     with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
-        return picture.convert("RGBA").convert("RGB")
+        pixels: Image.Image = picture.convert("RGBA").convert("RGB")
+        return pixels

@@ -13,13 +13,14 @@ from .outputs import compare_outputs
 def compare(original: Notebook, rerun: Rerun) -> Verdict:
     """Compare cell by cell what is stored in a notebook with what its rerun gave."""
     runs = {run.index: run for run in rerun.cells}
-    numbers = list(code_cells(original.node))
-    stored = [original.node["cells"][index].get("execution_count") for index, _, _ in numbers]
+    codes = list(code_cells(original.node))
+    stored = [original.node["cells"][code.index].get("execution_count") for code in codes]
     disorder = blames.out_of_order(stored)
     cells: list[CellVerdict] = []
-    for index, number, source in numbers:
-        if not source.strip():
+    for code in codes:
+        if not code.source.strip():
             continue
+        index, number = code.index, code.number
         old, new = original.node["cells"][index], rerun.notebook["cells"][index]
         status, detail, blame = _cell(old, new, runs[index])
         if status == "error" and blame is None and "NameError" in detail and disorder:

@@ -18,6 +18,7 @@ from ..process import Cancellation, ProcessPlan, run
 from . import labels, pins
 from .buildlog import BuildLog
 from .client import BuildClient, build_client, executables
+from .containers import ended, killed_for_memory, new_name, run_options
 from .interface import EngineInfo
 
 _MEMORY_SHARE = 0.9  # of the engine's memory, where the user sets no limit
@@ -221,7 +222,7 @@ class DockerEngine:
             raise EngineError(
                 "There is no docker client on the PATH.", hint="Install the docker client."
             )
-        name = f"ipydock-{uuid.uuid4().hex[:12]}"
+        name = new_name()
         memory = limits.memory or str(int(self._daemon.get("MemTotal", 0) * _MEMORY_SHARE))
         argv = (
             docker, "run", "--interactive", "--rm", "--name", name, "--pull", "never",
@@ -231,29 +232,6 @@ class DockerEngine:
         )  # fmt: skip
         plan = ProcessPlan(argv, env=self._environment())
         return DockerKernel(plan, name, self._sdk, memory)
-
-
-def run_options(limits: Limits, memory: str) -> tuple[str, ...]:
-    """What a rerun may use, as options of ``docker run`` and ``podman run``."""
-    for mount in limits.mounts:
-        if mount.count(":") not in (1, 2):
-            raise InputError(
-                f"{mount!r} is not a mount.",
-                hint="Write --mount SOURCE:TARGET or SOURCE:TARGET:rw.",
-            )
-    return (
-        "--network", "bridge" if limits.network else "none",
-        "--cap-drop", "ALL",
-        "--security-opt", "no-new-privileges",
-        "--pids-limit", str(limits.pids),
-        *(("--memory", memory, "--memory-swap", memory) if memory not in ("", "0") else ()),
-        *(("--cpus", str(limits.cpus)) if limits.cpus else ()),
-        *(
-            word
-            for mount in limits.mounts
-            for word in ("--volume", mount if mount.endswith(":rw") else f"{mount}:ro")
-        ),
-    )  # fmt: skip
 
 
 class DockerKernel:
@@ -268,17 +246,7 @@ class DockerKernel:
 
     def why_ended(self, returncode: int | None) -> str:
         """Say whether it was killed for using too much memory, crashed or ended by itself."""
-        if self._out_of_memory():
-            return (
-                "The kernel was killed because it used more memory than its limit of "
-                f"{_readable(self._memory)} (--memory)."
-            )
-        if returncode is None:
-            return "The container ended without saying why."
-        if returncode < 0 or returncode > 128:
-            number = -returncode if returncode < 0 else returncode - 128
-            return f"The kernel was ended by signal {number}."
-        return f"The kernel ended by itself with exit code {returncode}."
+        return killed_for_memory(self._memory) if self._out_of_memory() else ended(returncode)
 
     def _out_of_memory(self) -> bool:
         import docker.errors
@@ -302,10 +270,6 @@ class DockerKernel:
 
         with contextlib.suppress(docker.errors.APIError, requests.RequestException):
             self._sdk.api.remove_container(self._name, force=True, v=True)
-
-
-def _readable(memory: str) -> str:
-    return f"{int(memory) / 1e9:.1f} GB" if memory.isdigit() else memory
 
 
 def _no_buildkit() -> EngineError:

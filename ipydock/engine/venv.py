@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from ..hosts import ca_environment, cache_folder
 from ..models import Image, Limits, Recipe
 from ..process import Cancellation, ProcessPlan, run
 from .buildlog import BuildLog
+from .containers import ended
 from .interface import EngineInfo
 
 WEAKER = (
@@ -180,13 +180,7 @@ class VenvKernel:
 
     def why_ended(self, returncode: int | None) -> str:
         """Say by which signal or exit code it ended."""
-        if returncode is None:
-            return "The kernel ended without saying why."
-        number = -returncode if returncode < 0 else returncode - 128
-        if number > 0:
-            name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
-            return f"The kernel was ended by signal {name}."
-        return f"The kernel ended by itself with exit code {returncode}."
+        return ended(returncode)
 
     def remove(self) -> None:
         """Remove the folder; the process is ended by whoever started it."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..engine.interface import KernelProcess
 
 PROBE = b"ipydock-probe"  # the identity under which we ask whether the kernel answers
-PATIENCE = 2.0  # seconds that the process gets to end by itself once its kernel has
+PATIENCE = 1.0  # seconds that the process gets to end by itself once its kernel has
 CHUNK = 1 << 18
 KEPT_BYTES, KEPT_LINES = 1 << 16, 200  # of the container's standard error
 

@@ -87,8 +87,8 @@ async def running_kernel(
         KernelStartError: the kernel never answered; nothing is left of it.
     """
     manager = container_kernel_manager(start, start_timeout=start_timeout)
-    await manager.start_kernel()
     try:
+        await manager.start_kernel()
         yield manager
     finally:
         if manager.has_kernel:

@@ -23,6 +23,8 @@ from .wire import Ports, pack
 if TYPE_CHECKING:
     from ..engine.interface import KernelProcess
 
+MOMENT = 0.5  # seconds; a kernel takes 0.2 to end, and jupyter_client would look every 0.1
+
 
 class ContainerProvisioner(KernelProvisionerBase):
     """Runs each kernel in a container of its own, a fresh one for each start.
@@ -88,19 +90,20 @@ class ContainerProvisioner(KernelProvisionerBase):
             self._carrier.send({"signal": int(signum)})
 
     async def kill(self, restart: bool = False) -> None:  # noqa: ARG002
-        """Kill the kernel and everything else in its container."""
-        if self._carrier is not None:
-            self._carrier.close()
+        """Kill the kernel and everything else in its container; returns when it is gone."""
+        await self._see_out()
 
-    async def terminate(self, restart: bool = False) -> None:
+    async def terminate(self, restart: bool = False) -> None:  # noqa: ARG002
         """Ask the kernel to end, by a signal."""
-        await self.shutdown_requested(restart)
-        await self.send_signal(signal.SIGTERM)
-
-    async def shutdown_requested(self, restart: bool = False) -> None:  # noqa: ARG002
-        """Note that the kernel has been asked to end, by a message."""
         if self._carrier is not None:
             self._carrier.expected = True
+            await self.send_signal(signal.SIGTERM)
+
+    async def shutdown_requested(self, restart: bool = False) -> None:  # noqa: ARG002
+        """The kernel has been asked to end; give it a moment to do so."""
+        if self._carrier is not None:
+            self._carrier.expected = True
+            await _any_of(self._carrier.ended, timeout=MOMENT)
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Take the kernel's extra arguments. Nothing of the host's environment goes along."""

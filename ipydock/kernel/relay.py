@@ -26,6 +26,20 @@ RELAY, SHELL, CONTROL, STDIN, IOPUB, HEARTBEAT = range(6)
 PORTS = {SHELL: "shell", CONTROL: "control", STDIN: "stdin", IOPUB: "iopub", HEARTBEAT: "hb"}
 MAGIC = b"\0ipydock wire 1\n"  # what comes before it was printed by an entrypoint, not by the relay
 QUIET_MS = 50  # what a kernel has sent arrives within this time of its end
+# As `python -m ipykernel_launcher`, but ipykernel's publisher drops outputs when 1000 of them wait,
+# which happens on a busy machine: lift that limit. Where the method is missing, the limit stays.
+KERNEL = """
+import sys
+sys.path[:] = filter(None, sys.path)
+import ipykernel_launcher
+from ipykernel.kernelapp import IPKernelApp
+class Kernel(IPKernelApp):
+    def _try_bind_socket(self, socket, port):
+        socket.set_hwm(0)
+        return super()._try_bind_socket(socket, port)
+sys.argv[0] = ipykernel_launcher.__file__
+Kernel.launch_instance()
+"""
 
 
 def head(channel: int, sizes: Sequence[int]) -> bytes:
@@ -61,7 +75,7 @@ def start_kernel(config: dict[str, Any], folder: str) -> subprocess.Popen[bytes]
     env = dict(os.environ)
     if os.getpid() != 1:  # the kernel then ends itself should the relay be killed
         env["JPY_PARENT_PID"] = str(os.getpid())
-    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", path, *config["arguments"]]
+    argv = [sys.executable, "-c", KERNEL, "-f", path, *config["arguments"]]
     return subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
@@ -72,8 +86,8 @@ def connect(folder: str) -> dict[int, Any]:
     context, sockets = zmq.Context(), {}
     for channel in PORTS:
         sockets[channel] = socket = context.socket(zmq.SUB if channel == IOPUB else zmq.DEALER)
-        # The kernel's publisher drops what its queue cannot hold. What the host has not taken yet
-        # waits here instead, without a limit; it is little, since the host always reads.
+        # What the host has not taken yet waits here, without a limit; it is little, since the host
+        # always reads.
         socket.set_hwm(0)
         socket.linger = 0
         socket.reconnect_ivl = 10

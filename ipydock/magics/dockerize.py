@@ -10,6 +10,7 @@ from typing import Any
 import click
 import nbformat
 from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from ..errors import InputError, IpydockError
@@ -61,17 +62,14 @@ class DockerizeMagics(Magics):
 
     @line_cell_magic
     def dockerize(self, line: str, cell: str | None = None) -> Dockerized | None:
-        """Find out what this notebook needs and write its Dockerfile; ``%dockerize -h`` says more."""
+        """Find out what this notebook needs and write its Dockerfile; see ``%dockerize -h``."""
         options = _parse(line)
         if options["show_help"]:
             with click.Context(_arguments, info_name="%dockerize") as context:
                 print(_arguments.get_help(context))  # noqa: T201
             return None
-        shell = self.shell
-        if shell is None:
-            raise UsageError("%dockerize needs a running IPython.")
         if cell is not None:
-            result = shell.run_cell(cell, store_history=False)
+            result = self._shell().run_cell(cell, store_history=False)
             if not result.success:
                 return None  # the error is shown; there is nothing to add to it
         try:
@@ -79,16 +77,22 @@ class DockerizeMagics(Magics):
         except IpydockError as error:
             raise UsageError(error.paragraph()) from None
 
+    def _shell(self) -> InteractiveShell:
+        shell: InteractiveShell | None = self.shell
+        if shell is None:
+            raise UsageError("%dockerize needs a running IPython.")
+        return shell
+
     def _go(self, options: dict[str, Any], cell: str | None) -> Dockerized:
-        running = _running(self.shell)
+        shell = self._shell()
         if options["only_cell"]:
             if cell is None:
                 raise InputError("--cell is for %%dockerize on a cell of code.")
             node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
             located = Located(load(node, folder=Path.cwd(), name="cell.ipynb"))
         else:
-            located = locate(self.shell, options["notebook"], running)
-        with progress_for(self.shell) as progress:
+            located = locate(shell, options["notebook"], _running(shell))
+        with progress_for(shell) as progress:
             return _stages(located, options, progress)
 
 
@@ -104,7 +108,7 @@ def _parse(line: str) -> dict[str, Any]:
     return dict(parsed)
 
 
-def _running(shell: Any) -> str:
+def _running(shell: InteractiveShell) -> str:
     """The source of the cell that is running now."""
     history = shell.history_manager
     inputs = [] if history is None else history.input_hist_raw
@@ -133,7 +137,7 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
         on_event=progress,
     )
     notes = [located.note] if located.note else []
-    result = Dockerized(found, recipe, notes=tuple([*notes, *found.warnings, *recipe.warnings]))
+    result = Dockerized(found, recipe, notes=(*notes, *found.warnings, *recipe.warnings))
     if options["output"]:
         pipeline.save_context(recipe, notebook, Path(options["output"]))
         result = replace(result, folder=options["output"])

@@ -14,7 +14,6 @@ from ..notebook import Notebook, digest, stripped
 from .layers import HEADING
 
 
-
 def include(folder: Path, patterns: Sequence[str]) -> tuple[ContextFile, ...]:
     """The files below ``folder`` that glob patterns name; a folder stands for all that is in it.
 

@@ -190,8 +190,8 @@ def _wanted(
         choose(item.distribution, item.version, reason, guess=item.guess)
     for loaded in capture.loaded:
         choose(loaded.distribution, loaded.version, f"loaded by {one_line(loaded.by, 60)}")
-    for name, text in added.items():
-        chosen[name] = (
+    for key, text in added.items():
+        chosen[key] = (
             text,
             Package(name=Requirement(text).name, version=None, reason="added with --add-pip"),
         )

@@ -15,54 +15,56 @@ from .state import Bed, BedError, State, say
 
 def up(bed: Bed) -> str:
     """The address of an engine that answers: one that is there already, else a private one."""
-    uid = os.getuid()
     with bed.lock():
         state = State.load(bed)
-        if daemon.running(bed, state):
+        if found := daemon.running(bed, state):
             say(f"using this bed's {ask(bed.docker_host).words}")
         else:
-            engine, said = (None, []) if bed.private else engines.present(bed, os.environ, uid)
+            engine, said = _present(bed)
             if engine:
                 say(f"using {engine.words}")
                 return engine.host
-            if not _can_be_private(uid):
+            if not _can_be_private(os.getuid()):
                 return _podman_or_fail(bed, said)
             packages.install()
             state = daemon.start(bed)
         made = images.provide(bed, state.port, os.environ)
+        if not found:
+            daemon.prove(bed, images.SMALLEST)
         say(f"ready; base images: {', '.join(made)}")
     return bed.docker_host
 
 
 def env(bed: Bed) -> str:
     """The address of the engine that `up` would use without starting anything."""
-    podman = f"unix://{bed.run / 'podman.sock'}"
-    for host in (bed.docker_host, podman):
-        if Path(host.removeprefix("unix://")).exists() and ask(host).usable:
-            return host
-    engine, said = (None, []) if bed.private else engines.present(bed, os.environ, os.getuid())
+    if bed.socket.exists() and ask(bed.docker_host).usable:
+        return bed.docker_host
+    engine, said = _present(bed)
     if engine is None:
         raise BedError("No engine is up.", evidence="\n".join(said), mend="run `make engine`.")
     return engine.host
 
 
 def status(bed: Bed) -> int:
-    """Prints what of this bed is up; 0 when its engine answers, else 1."""
+    """Prints what of this bed is up; 0 when an engine answers, else 1."""
+    if not bed.socket.exists() or not (answer := ask(bed.docker_host)).usable:
+        engine, said = _present(bed)
+        for line in [f"engine    {engine.words}"] if engine else ["engine    none", *said]:
+            sys.stdout.write(f"{line}\n")
+        return 0 if engine else 1
     state = State.load(bed)
-    answer = ask(bed.docker_host)
-    lines = [f"engine    {answer.words} ({bed.docker_host})"]
-    lines += [f"running   {one.name}, process {one.pid}" for one in ours(bed)]
-    if answer.usable:
-        containers = request(bed.docker_host, "/containers/json")
-        lines += [
-            f"mirror    http://127.0.0.1:{state.port}",
-            f"bridge    {bed.bridge} {state.subnet}",
-        ]
-        lines += [f"running   {len(containers)} containers"]
-        lines += [f"image     {name} {digest}" for name, digest in images.recorded(bed).items()]
-    lines += [f"logs      {bed.logs}"] if bed.logs.exists() else []
+    containers = request(bed.docker_host, "/containers/json")
+    lines = [
+        f"engine    {answer.words} at {bed.docker_host}",
+        *(f"running   {one.name}, process {one.pid}" for one in ours(bed)),
+        f"running   {len(containers)} containers",
+        f"mirror    http://127.0.0.1:{state.port}",
+        f"bridge    {bed.bridge} {state.subnet}",
+        *(f"image     {name} {digest}" for name, digest in images.recorded(bed).items()),
+        f"logs      {bed.logs}",
+    ]
     sys.stdout.write("\n".join(lines) + "\n")
-    return 0 if answer.usable else 1
+    return 0
 
 
 def main() -> int:
@@ -91,6 +93,10 @@ def main() -> int:
         sys.stderr.write("bed: interrupted; `make engine` goes on, `make engine-down` clears up.\n")
         return 130
     return 0
+
+
+def _present(bed: Bed) -> tuple[engines.Engine | None, list[str]]:
+    return (None, []) if bed.private else engines.present(bed, os.environ, os.getuid())
 
 
 def _can_be_private(uid: int) -> bool:

@@ -33,16 +33,22 @@ class Answer:
     words: str
 
 
-def request(host: str, path: str, *, method: str = "GET", timeout: float = 10) -> Any:
-    """What the engine at a `unix://` address answers, as JSON. OSError when it does not answer."""
+def request(
+    host: str, path: str, *, method: str = "GET", body: object = None, timeout: float = 10
+) -> Any:
+    """What the engine at a `unix://` address answers, as JSON; of a stream, the last value.
+
+    Raises OSError when it does not answer, or with an error.
+    """
     connection = _UnixConnection(host.removeprefix("unix://"), timeout)
     try:
-        connection.request(method, path)
+        sent = None if body is None else json.dumps(body)
+        connection.request(method, path, sent, {"Content-Type": "application/json"})
         response = connection.getresponse()
-        body = response.read()
+        text = response.read().decode(errors="replace").strip()
         if response.status >= 400:
-            raise OSError(f"{method} {path}: {response.status} {body[:200]!r}")
-        return json.loads(body) if body.strip() else None
+            raise OSError(f"{method} {path}: {response.status} {text[:400]}")
+        return json.loads(text.splitlines()[-1]) if text else None
     except (http.client.HTTPException, ValueError) as error:
         raise OSError(f"{method} {path}: {error}") from error
     finally:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from . import network
-from .api import ask
+from .api import ask, request
 from .cleanup import absent_traces, clear
 from .process import SYSTEM_PATH, detach, is_alive, ours, stop, tail, wait_until
 from .state import Bed, BedError, State, say
@@ -57,6 +57,38 @@ def start(bed: Bed) -> State:
         stop(bed, grace=5)
         raise
     return state
+
+
+def prove(bed: Bed, image: str) -> None:
+    """Pulls an image through the mirror and runs it once, so that `up` means what it says.
+
+    A daemon may well answer and yet lack what containers need. Raises BedError then.
+    """
+    call = partial(request, bed.docker_host, timeout=120)
+    name = f"{bed.name}-proof"
+    run_true = {"Image": image, "Cmd": ["true"], "HostConfig": {"Memory": 64 << 20}}
+    known = any(image in (one["RepoTags"] or []) for one in call("/images/json"))
+    try:
+        repository, tag = image.split(":")
+        call(f"/images/create?fromImage={repository}&tag={tag}", method="POST")
+        call(f"/containers/create?name={name}", method="POST", body=run_true)
+        try:
+            call(f"/containers/{name}/start", method="POST")
+            code = call(f"/containers/{name}/wait", method="POST")["StatusCode"]
+        finally:
+            call(f"/containers/{name}?force=1", method="DELETE")
+        if not known:
+            # Whoever asks for it next is to pull it really.
+            call(f"/images/{image}", method="DELETE")
+    except OSError as error:
+        raise BedError(
+            "The Docker daemon came up, but cannot pull and run a container.",
+            evidence=f"{error}\n{_log_tail(bed.logs / 'dockerd.log')}",
+            mend=_mend(str(error)),
+        ) from error
+    if code != 0:
+        raise BedError(f"`true` ended with {code} in a container of {image}.")
+    say(f"pulled {image} and ran it")
 
 
 def registry_config(bed: Bed, port: int) -> str:
@@ -124,9 +156,12 @@ def _start_dockerd(bed: Bed, state: State) -> None:
     if not wait_until(lambda: ask(bed.docker_host).usable, seconds=60, alive=alive):
         text = _log_tail(log)
         how = "does not answer after 60 s" if alive() else f"ended with {process.returncode}"
-        mend = next((mend for sign, mend in _MENDS if sign in text), "read the lines above.")
-        raise BedError(f"dockerd {how}; the last lines of {log}:", evidence=text, mend=mend)
+        raise BedError(f"dockerd {how}; the end of {log}:", evidence=text, mend=_mend(text))
     say(f"{ask(bed.docker_host).words} at {bed.docker_host}, bridge {bed.bridge} {state.subnet}")
+
+
+def _mend(text: str) -> str:
+    return next((mend for sign, mend in _MENDS if sign in text), "read the lines above.")
 
 
 def _environment() -> dict[str, str]:

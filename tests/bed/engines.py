@@ -22,13 +22,14 @@ class Engine:
     words: str
 
 
-def addresses(environ: Mapping[str, str], uid: int) -> Iterator[tuple[str, str]]:
+def addresses(bed: Bed, environ: Mapping[str, str], uid: int) -> Iterator[tuple[str, str]]:
     """Where an engine may answer, as (where it was named, address), the user's wish first."""
     if host := environ.get("DOCKER_HOST"):
         yield "DOCKER_HOST", host
     elif host := _context_host():
         yield "the docker client's context", host
     runtime = environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
+    yield "this bed's Podman service", f"unix://{bed.run / 'podman.sock'}"
     yield "the system's socket", "unix:///var/run/docker.sock"
     yield "the user's socket", f"unix://{runtime}/docker.sock"
     yield "Podman's user socket", f"unix://{runtime}/podman/podman.sock"
@@ -38,7 +39,7 @@ def addresses(environ: Mapping[str, str], uid: int) -> Iterator[tuple[str, str]]
 def present(bed: Bed, environ: Mapping[str, str], uid: int) -> tuple[Engine | None, list[str]]:
     """The first engine that answers, and what each address before it said."""
     said: dict[str, str] = {}
-    for where, host in addresses(environ, uid):
+    for where, host in addresses(bed, environ, uid):
         if host in said or host == bed.docker_host:
             continue
         missing = host.startswith("unix://") and not Path(host.removeprefix("unix://")).exists()

@@ -13,11 +13,13 @@ from pathlib import Path
 from . import debian, interpreters, layers, registry
 from .interpreters import Interpreter
 from .layers import Layer
-from .process import run
+from .process import MAKERS, run, stop
 from .registry import Registry
 from .state import Bed, BedError, say, write_json
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s390x": "s390x"}
+SMALLEST = f"debian:{debian.SUITE}-slim"
+
 _RECORD = "images.json"
 _DISTRIBUTION_PYTHON = "3.11"  # the one that bookworm has
 _DEBIAN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -40,6 +42,7 @@ def provide(bed: Bed, port: int, environ: Mapping[str, str]) -> dict[str, str]:
     ):
         return known
     work = bed.data / "make"
+    stop(bed, grace=10, names=MAKERS)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
@@ -67,11 +70,11 @@ def _made_from(found: list[Interpreter]) -> str:
 
 def _make(work: Path, store: Registry, found: list[Interpreter]) -> dict[str, str]:
     root = work / "root"
-    say(f"making debian:{debian.SUITE}-slim")
+    say(f"making {SMALLEST}")
     debian.make_root(root)
     base = _debian_layer(root, work)
     made = {
-        f"debian:{debian.SUITE}-slim": store.push(
+        SMALLEST: store.push(
             "library/debian",
             f"{debian.SUITE}-slim",
             [base],
@@ -79,6 +82,7 @@ def _make(work: Path, store: Registry, found: list[Interpreter]) -> dict[str, st
             _architecture(),
         )
     }
+    say(f"made {SMALLEST}")
     with_needs = _added_layer(root, work / "needs.tar.gz", debian.PYTHON_NEEDS)
     under = [base, with_needs]
 
@@ -149,7 +153,7 @@ def _python_layer(root: Path, target: Path, interpreter: Interpreter) -> Layer:
 
 def _distribution_python_layer(root: Path, target: Path) -> Layer:
     earlier = layers.fingerprints(root)
-    debian.add(root, ("python3", "python3-pip"))
+    debian.add(root, ("python3", "python3-pip", "python3-venv"))
     local = root / "usr/local/bin"
     for name in ("python3", f"python{_DISTRIBUTION_PYTHON}", "pip", "pip3"):
         (local / name).symlink_to(f"/usr/bin/{name}")
@@ -158,7 +162,7 @@ def _distribution_python_layer(root: Path, target: Path) -> Layer:
     for mark in root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
         mark.unlink()
     new, gone = layers.changed(root, earlier)
-    history = "apt-get install --no-install-recommends python3 python3-pip"
+    history = "apt-get install --no-install-recommends python3 python3-pip python3-venv"
     return layers.write_layer(root, new, target, gone=gone, history=history)
 
 

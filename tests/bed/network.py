@@ -48,7 +48,8 @@ def make_bridge(bed: Bed) -> str:
     routes = [str(route.get("dst")) for route in _ip("-4", "route", "show", "table", "all")]
     subnet = pick_subnet(routes)
     address = ipaddress.IPv4Network(subnet)[1]
-    run(["ip", "link", "add", bed.bridge, "type", "bridge"])
+    mend = "run as root with all capabilities; in a container, it has to be a privileged one."
+    run(["ip", "link", "add", bed.bridge, "type", "bridge"], mend=mend)
     run(["ip", "address", "add", f"{address}/24", "dev", bed.bridge])
     run(["ip", "link", "set", bed.bridge, "up"])
     return subnet

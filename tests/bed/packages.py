@@ -83,7 +83,12 @@ def install() -> None:
     apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120"]
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     say("apt-get update")
-    run([*apt, "update"], mend=mend, env=env)
+    trouble = ""
+    try:
+        run([*apt, "-oAPT::Update::Error-Mode=any", "update"], env=env)
+    except BedError as error:
+        # Often some third party's source, which is not needed; what is missing will show.
+        trouble = str(error)
     names = [
         need.package
         for need in lacking
@@ -91,7 +96,14 @@ def install() -> None:
     ]
     say(f"apt-get install {' '.join(names)}")
     with _no_services():
-        run([*apt, "install", "-y", "--no-install-recommends", *names], mend=mend, env=env)
+        try:
+            run([*apt, "install", "-y", "--no-install-recommends", *names], env=env)
+        except BedError as error:
+            raise BedError(
+                "The packages of a private Docker could not be installed.",
+                evidence=f"{trouble}\n{error}",
+                mend=mend,
+            ) from error
     if still := [need.brings for need in missing() if not need.optional]:
         raise BedError(
             f"apt installed {', '.join(names)}, and still there is no {', '.join(still)}.",

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from .state import Bed, BedError
 
+# What may be left of a run that was killed while it made images: mmdebstrap, and programs whose
+# root folder is one that we made.
+MAKERS = ("mmdebstrap", "chroot")
 # Only programs of these names are ever stopped, and only with one of our paths among their
-# arguments. mmdebstrap is here for a run that was killed while it made images.
-DAEMONS = frozenset(
-    ["dockerd", "containerd", "containerd-shim-runc-v2", "docker-registry", "podman", "mmdebstrap"]
-)
-# Order of stopping: whoever starts others goes first.
-_ORDER = ["dockerd", "containerd", "mmdebstrap", "podman", "docker-registry"]
+# arguments, in this order: whoever starts others goes first.
+_DAEMONS = ("dockerd", "containerd", "containerd-shim-runc-v2", "podman", "docker-registry")
+STOPPED = (*MAKERS, *_DAEMONS)
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -130,8 +130,7 @@ def ours(bed: Bed, proc: Path = Path("/proc")) -> list[Process]:
         for entry in proc.iterdir()
         if entry.name.isdigit() and (name := _daemon_name(entry, bed.folders))
     ]
-    rank = {name: number for number, name in enumerate(_ORDER)}
-    return sorted(found, key=lambda one: (rank.get(one.name, len(_ORDER)), one.pid))
+    return sorted(found, key=lambda one: (STOPPED.index(one.name), one.pid))
 
 
 def others(bed: Bed, proc: Path = Path("/proc")) -> bool:
@@ -157,17 +156,26 @@ def _daemon_name(entry: Path, folders: Iterable[Path]) -> str:
     words = arguments(entry)
     # A script stands behind its interpreter: perl /usr/bin/mmdebstrap.
     script = words[1:2] if Path(words[0]).name == "perl" else []
-    name = next((base for word in script + words[:1] if (base := Path(word).name) in DAEMONS), "")
+    name = next((base for word in script + words[:1] if (base := Path(word).name) in STOPPED), "")
     tails = [word.removeprefix("unix://") for word in words[1:]]
     within = any(
         word == str(folder) or word.startswith(f"{folder}/") for word in tails for folder in folders
     )
-    return name if within else ""
+    if name and within:
+        return name
+    return "chroot" if any(folder in _root(entry).parents for folder in folders) else ""
 
 
-def stop(bed: Bed, *, grace: float) -> None:
-    """Stops this bed's daemons, one kind after the other: asked first, killed after `grace` s."""
-    for name in [*_ORDER, *sorted(DAEMONS.difference(_ORDER))]:
+def _root(entry: Path) -> Path:
+    try:
+        return (entry / "root").readlink()
+    except OSError:
+        return Path("/")
+
+
+def stop(bed: Bed, *, grace: float, names: Sequence[str] = STOPPED) -> None:
+    """Stops this bed's programs of these names: asked first, killed after `grace` seconds."""
+    for name in names:
         for sign, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
             for one in _named(bed, name):
                 with contextlib.suppress(ProcessLookupError):

@@ -1,0 +1,202 @@
+"""Podman, through its command line: it needs no service to be running."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from ..errors import BaseImageError, EngineError, InputError
+from ..events import OnEvent
+from ..hosts import ca_bundle, cache_folder
+from ..models import Image, Limits, Recipe
+from ..process import Cancellation, Completed, ProcessPlan, run
+from . import labels, pins
+from .buildlog import BuildLog
+from .client import executables
+from .containers import ended, killed_for_memory, new_name, run_options
+from .interface import EngineInfo
+
+
+class PodmanEngine:
+    """A Podman engine, with or without root.
+
+    Raises:
+        EngineError: there is no podman on the PATH, or it cannot work here.
+    """
+
+    name = "podman"
+
+    def __init__(self) -> None:
+        program = next(executables("podman"), None)
+        if program is None:
+            raise EngineError("There is no podman on the PATH.", hint="Install podman.")
+        self._program = program
+        done = self._run("info", "--format", "json")
+        if done.returncode:
+            raise EngineError(
+                f"Podman does not work here: {_last(done.stderr)}",
+                hint="`podman info` shows the whole message.",
+                evidence=done.stderr,
+            )
+        self._daemon: dict[str, Any] = json.loads(done.stdout)
+
+    def _run(self, *words: str, cancel: Cancellation | None = None) -> Completed:
+        try:
+            return run(ProcessPlan((self._program, *words)), timeout=600, cancel=cancel)
+        except subprocess.TimeoutExpired as error:
+            raise EngineError(
+                f"`podman {words[0]}` did not end within 10 minutes.",
+                hint="`podman info` may tell why.",
+            ) from error
+
+    def info(self) -> EngineInfo:
+        """Say what this engine is."""
+        return EngineInfo(
+            name=self.name,
+            version=str(self._daemon.get("version", {}).get("Version", "unknown")),
+            address=self._program,
+            isolation="The notebook runs in a container: no network, no capabilities.",
+        )
+
+    def pin(self, base: str, *, pull: bool = False, cancel: Cancellation | None = None) -> str:
+        """The base with the digest it stands for; remembered until ``pull`` asks again."""
+        full = _qualified(base)
+        if "@sha256:" in full:
+            return full
+        if not pull and (known := pins.recall("podman", full)):
+            return known
+        done = self._run("pull", "--quiet", full, cancel=cancel)
+        found = self._run("image", "inspect", "--format", "{{.Digest}}", full)
+        if found.returncode:
+            raise BaseImageError(
+                f"The base image {base} does not exist or cannot be reached: {_last(done.stderr)}",
+                hint="Check its name (--base), the network, and whether its registry wants "
+                "`podman login`.",
+                evidence=done.stderr,
+            )
+        pinned = f"{full}@{found.stdout.strip()}"
+        pins.remember("podman", full, pinned)
+        return pinned
+
+    def find(self, recipe: Recipe) -> Image | None:
+        """The image of this recipe, if it has been built already."""
+        done = self._run(
+            "images", "--quiet", "--no-trunc", "--filter", f"label={labels.RECIPE}={recipe.digest}"
+        )
+        ids = done.stdout.split()
+        return self._image(ids[0], recipe.tag) if done.returncode == 0 and ids else None
+
+    def inspect(self, reference: str) -> Image:
+        """An image by name or id."""
+        return self._image(reference, reference)
+
+    def tag(self, image: Image, tag: str) -> Image:
+        """Give an image one more name."""
+        done = self._run("tag", image.id, tag)
+        if done.returncode:
+            raise InputError(f"The image cannot be called {tag}: {_last(done.stderr)}")
+        return image.model_copy(update={"tag": tag})
+
+    def _image(self, reference: str, tag: str, seconds: float | None = None) -> Image:
+        done = self._run("image", "inspect", reference)
+        if done.returncode:
+            raise InputError(
+                f"Podman has no image {reference}.",
+                hint="Build it first: ipydock build NOTEBOOK -t TAG.",
+            )
+        found = json.loads(done.stdout)[0]
+        return Image(
+            id=str(found["Id"]),
+            tag=tag,
+            engine=self.name,
+            recipe=str((found.get("Labels") or {}).get(labels.RECIPE, "")),
+            size_bytes=int(found.get("Size", 0)),
+            cached=seconds is None,
+            seconds=seconds or 0.0,
+        )
+
+    def build(
+        self,
+        recipe: Recipe,
+        context: Path,
+        *,
+        tag: str | None = None,
+        platform: str | None = None,
+        no_cache: bool = False,
+        pull: bool = False,
+        on_event: OnEvent,
+        cancel: Cancellation | None = None,
+    ) -> Image:
+        """Build the image from a context folder that holds the recipe's files."""
+        name = tag or recipe.tag
+        began = time.monotonic()
+        bundle = ca_bundle()
+        argv = (
+            self._program, "build", "--format", "docker", "--layers", "--tag", name,
+            *labels.options(labels.for_image(recipe)),
+            *(("--secret", f"id=ca,src={bundle}") if bundle else ()),
+            *(("--platform", platform) if platform else ()),
+            *(("--no-cache",) if no_cache else ()),
+            *(("--pull",) if pull else ()),
+            str(context),
+        )  # fmt: skip
+        log_path = cache_folder() / "logs" / f"{recipe.digest[:12]}-{uuid.uuid4().hex[:6]}.log"
+        with BuildLog(log_path, on_event) as log:
+            done = run(ProcessPlan(argv), on_line=log.line, cancel=cancel)
+        if done.returncode:
+            raise log.failure()
+        built = self._image(name, name, time.monotonic() - began)
+        return built.model_copy(update={"log": str(log_path)})
+
+    def kernel(self, image: Image, *, command: tuple[str, ...], limits: Limits) -> PodmanKernel:
+        """Prepare a container; it is started by the process of the returned plan."""
+        name = new_name()
+        memory = limits.memory or ""
+        argv = (
+            self._program, "run", "--interactive", "--rm", "--name", name, "--pull", "never",
+            *labels.options(labels.for_container(image.recipe)),
+            *run_options(limits, memory),
+            "--entrypoint", json.dumps([command[0]]), image.id, *command[1:],
+        )  # fmt: skip
+        return PodmanKernel(ProcessPlan(argv), self, name, memory)
+
+    def remove_container(self, name: str) -> None:
+        """Remove a container, running or not; nothing happens if there is none of that name."""
+        self._run("rm", "--force", "--ignore", "--volumes", "--time", "0", name)
+
+
+class PodmanKernel:
+    """A container that runs one kernel and is gone when that ends."""
+
+    def __init__(self, plan: ProcessPlan, engine: PodmanEngine, name: str, memory: str) -> None:
+        self.plan = plan
+        self._engine = engine
+        self._name = name
+        self._memory = memory
+
+    def why_ended(self, returncode: int | None) -> str:
+        """Say how it ended; a kill at the memory limit is a guess, as Podman keeps no record."""
+        if self._memory and returncode in (137, -9):
+            return f"{killed_for_memory(self._memory)} (A guess: it was ended by SIGKILL.)"
+        return ended(returncode)
+
+    def remove(self) -> None:
+        """Remove the container, running or not; nothing happens if it is gone already."""
+        self._engine.remove_container(self._name)
+
+
+def _qualified(base: str) -> str:
+    """The reference with its registry: Podman looks short names up in no particular one."""
+    first, slash, _ = base.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        return base
+    return f"docker.io/{base}" if slash else f"docker.io/library/{base}"
+
+
+def _last(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "no message"

@@ -1,0 +1,356 @@
+"""Files and local modules: only what is inside the notebook's folder, never what is secret."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from ipydock.capture import files, local
+from ipydock.capture.findings import Findings
+from ipydock.capture.source import scan_cells
+from ipydock.notebook import CodeCell
+
+
+def scan(*sources: str) -> Findings:
+    return scan_cells(CodeCell(i, i + 1, source) for i, source in enumerate(sources))
+
+
+def resolve(folder: Path, *sources: str) -> files.Files:
+    return files.resolve(files.Folder(folder), scan(*sources).paths, set())
+
+
+def read(folder: Path, *sources: str) -> dict[str, str]:
+    """Path and policy of the files that are read."""
+    return {file.path: file.policy for file in resolve(folder, *sources).read}
+
+
+def follow(folder: Path, *sources: str, namespaces: frozenset[str] = frozenset()) -> local.Followed:
+    return local.follow(files.Folder(folder), scan(*sources), namespaces)
+
+
+def write(folder: Path, **contents: str) -> None:
+    """Files by name, with ``__`` for a slash and ``_`` before the suffix for the dot."""
+    for name, text in contents.items():
+        path = folder / name.replace("__", "/")
+        path = path.with_name(".".join(path.name.rsplit("_", 1)))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_a_file_with_its_digest_and_evidence(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.csv").write_bytes(b"a,b\n")
+    (found,) = resolve(tmp_path, "x = 1", "\npd.read_csv('data/a.csv')").read
+    assert found.path == "data/a.csv"
+    assert found.policy == "copy"
+    assert found.size_bytes == 4
+    assert found.sha256 == hashlib.sha256(b"a,b\n").hexdigest()
+    assert [str(e) for e in found.evidence] == ["cell 2: pd.read_csv('data/a.csv')"]
+
+
+def test_ways_to_name_a_file(tmp_path: Path) -> None:
+    write(tmp_path, d__a_csv="1", d__b_csv="2", e__c_txt="3", d_e_f_npy="4", x_csv="5")
+    assert read(tmp_path, "for f in glob.glob('d/*.csv'): pass") == {
+        "d/a.csv": "copy",
+        "d/b.csv": "copy",
+    }
+    assert read(tmp_path, "Path('e').iterdir()") == {"e/c.txt": "copy"}
+    assert read(tmp_path, "for p in Path('.').rglob('*.npy'): p") == {"d_e_f.npy": "copy"}
+    assert read(tmp_path, "pd.read_csv(f'd/{name}.csv')") == {"d/a.csv": "copy", "d/b.csv": "copy"}
+    assert read(tmp_path, "files = ['x.csv']") == {"x.csv": "copy"}
+    assert read(tmp_path, "os.listdir('e')") == {"e/c.txt": "copy"}
+    assert read(tmp_path, "df['e']; df.groupby('d')") == {}
+    assert read(tmp_path, "!head x.csv") == {"x.csv": "copy"}
+
+
+def test_missing_only_where_it_is_read(tmp_path: Path) -> None:
+    found = read(tmp_path, "pd.read_csv('a.csv'); x = 'b.csv'; np.load('model'); open('c.txt')")
+    assert found == {"a.csv": "missing", "c.txt": "missing"}
+
+
+def test_written_files_are_not_missing(tmp_path: Path) -> None:
+    found = resolve(
+        tmp_path,
+        "df.to_csv('a.csv'); pd.read_csv('a.csv')\nplt.savefig('f.png'); df.to_csv(sep=';')",
+    )
+    assert [(f.path, f.policy) for f in found.read] == [("a.csv", "generated")]
+    assert [(f.path, f.policy, f.sha256) for f in found.written] == [
+        ("a.csv", "generated", None),
+        ("f.png", "generated", None),
+    ]
+
+
+def test_written_earlier_and_still_there(tmp_path: Path) -> None:
+    write(tmp_path, a_csv="1")
+    assert read(tmp_path, "df.to_csv('a.csv')", "pd.read_csv('a.csv')") == {"a.csv": "generated"}
+    assert read(tmp_path, "pd.read_csv('a.csv')", "df.to_csv('a.csv')") == {"a.csv": "copy"}
+
+
+def test_a_guarded_download_that_is_here_is_copied(tmp_path: Path) -> None:
+    cell = "if not os.path.exists('a.csv'):\n    urlretrieve('https://x.org/a.csv', 'a.csv')"
+    assert read(tmp_path, cell, "pd.read_csv('a.csv')") == {"a.csv": "generated"}
+    write(tmp_path, a_csv="1")
+    assert read(tmp_path, cell, "pd.read_csv('a.csv')") == {"a.csv": "copy"}
+
+
+def test_outside(tmp_path: Path) -> None:
+    (tmp_path / "up.csv").write_text("1")
+    folder = tmp_path / "nb"
+    folder.mkdir()
+    assert read(
+        folder,
+        "open('../up.csv'); open('/etc/passwd'); open('~/x.csv'); open('a/../../up.csv')",
+        f"open({str(folder / 'x.csv')!r})",
+    ) == {
+        "../up.csv": "outside",
+        "/etc/passwd": "outside",
+        "~/x.csv": "outside",
+        "a/../../up.csv": "outside",
+        str(folder / "x.csv"): "outside",
+    }
+    assert all(f.sha256 is None for f in resolve(folder, "open('../up.csv')").read)
+    assert read(folder, "x = '../up.csv'; y = '/etc/passwd'") == {}
+
+
+def test_links_are_followed_only_inside(tmp_path: Path) -> None:
+    (tmp_path / "secret.csv").write_text("1")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "x.csv").write_text("1")
+    folder = tmp_path / "nb"
+    folder.mkdir()
+    write(folder, d__real_csv="1")
+    (folder / "out.csv").symlink_to("../secret.csv")
+    (folder / "dir").symlink_to("../elsewhere")
+    (folder / "in.csv").symlink_to("d/real.csv")
+    (folder / "loop.csv").symlink_to("loop.csv")
+    found = read(
+        folder, "open('out.csv'); open('dir/x.csv'); open('in.csv'); open('loop.csv'); 'dir/'"
+    )
+    assert found == {"d/real.csv": "copy"}
+    assert read(folder, "glob.glob('*.csv'); os.listdir('dir')") == {"d/real.csv": "copy"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a\0b.csv", "x" * 5000 + ".csv", "\udcff.csv", "a\nb.csv", "", ".", "..", "/", "./", "~", "*", "**/*"],
+)  # fmt: skip
+def test_hostile_names(tmp_path: Path, text: str) -> None:
+    write(tmp_path, a_csv="1")
+    found = resolve(tmp_path, f"open({text!r}); x = {text!r}; glob.glob({text!r})")
+    assert all(file.policy != "copy" for file in found.read)
+
+
+def test_devices_and_pipes_are_left_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "null.csv").symlink_to("/dev/null")
+    assert "copy" not in read(tmp_path, "open('pipe.csv'); open('null.csv')").values()
+
+
+def test_unreadable_patterns_are_fast(tmp_path: Path) -> None:
+    write(tmp_path, **{f"{'a' * 40}{i}_csv": "1" for i in range(30)})
+    assert read(tmp_path, f"glob.glob('{'*a' * 30}*b.csv')") == {}
+
+
+def test_large_files_are_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "COPY_EACH", 10)
+    monkeypatch.setattr(files, "COPY_TOGETHER", 25)
+    for name, size in (("a", 10), ("b", 11), ("c", 10), ("d", 10)):
+        (tmp_path / f"{name}.bin").write_bytes(b"x" * size)
+    assert read(tmp_path, "['a.bin', 'b.bin', 'c.bin', 'd.bin']") == {
+        "a.bin": "copy",
+        "b.bin": "mount",
+        "c.bin": "copy",
+        "d.bin": "mount",
+    }
+
+
+def test_a_folder_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MOST_FILES", 5)
+    write(tmp_path, **{f"d__f{i}_txt": "1" for i in range(9)}, d__node_modules__x_js="1")
+    found = resolve(tmp_path, "os.walk('d')")
+    assert len(found.read) == 5
+    assert found.warnings == ["Cell 1: d holds more than 5 files; the rest was left out."]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *[".env", ".env.local", "prod.env", "server.pem", "tls.key", "id_rsa", "id_ed25519.bak"],
+        *["credentials.json", ".credentials", "aws_credentials", "client_secret_1.json", "kaggle.json"],
+        *["service-account-x.json", ".netrc", "_netrc", "kubeconfig", "kubeconfig.yaml", ".pgpass"],
+        *[".pypirc", ".git-credentials", "secrets.yaml", "api_key.txt", "my-access-token.json"],
+        *["token.pickle", "passwords.csv", ".aws/config", "x/.ssh/config", "github_token"],
+    ],
+)  # fmt: skip
+def test_secrets_are_named_and_left(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("x")
+    found = resolve(tmp_path, "x = 1", f"open({name!r})")
+    assert found.read == []
+    (warning,) = found.warnings
+    assert warning.startswith(f"Cell 2: {name} looks like it holds credentials")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *["tokens.csv", "tokenizer.json", "keys.csv", "monkey.csv", ".env.example", "id_rsa.pub"],
+        *["environment.yml", "secretary.txt", "keyboard.png", "credential_scores.txt"],
+    ],
+)
+def test_ordinary_files_are_no_secrets(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("x")
+    assert read(tmp_path, f"open({name!r})") == {name: "copy"}
+
+
+def test_secrets_in_a_folder_are_left(tmp_path: Path) -> None:
+    write(tmp_path, d__a_csv="1", d__server_pem="1")
+    found = resolve(tmp_path, "os.listdir('d')")
+    assert [f.path for f in found.read] == ["d/a.csv"]
+    assert "d/server.pem looks like it holds credentials" in found.warnings[0]
+
+
+# --- local modules -------------------------------------------------------------------------------
+
+
+def paths(followed: local.Followed) -> list[str]:
+    return sorted(followed.modules)
+
+
+def external(followed: local.Followed) -> list[str]:
+    return sorted({item.module for item in followed.external})
+
+
+def test_modules_are_followed(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        helper_py="import pandas\nfrom pack.sub import deep\n",
+        pack____init___py="",
+        pack__sub____init___py="from . import sibling\nfrom .. import top\n",
+        pack__sub__deep_py="import scipy",
+        pack__sub__sibling_py="import sympy",
+        pack__top_py="import networkx",
+        pack__tests__test_a_py="import pytest",
+        unused_py="import torch",
+    )
+    (tmp_path / "pack").mkdir(exist_ok=True)
+    for folder in ("pack", "pack/sub"):
+        for path in (tmp_path / folder).glob("*init*"):
+            path.rename(path.with_name("__init__.py"))
+    followed = follow(tmp_path, "from helper import x\nimport json")
+    assert paths(followed) == [
+        "helper.py",
+        "pack/__init__.py",
+        "pack/sub/__init__.py",
+        "pack/sub/deep.py",
+        "pack/sub/sibling.py",
+        "pack/tests/test_a.py",
+        "pack/top.py",
+    ]
+    assert external(followed) == ["json", "networkx", "pandas", "scipy", "sympy"]
+    modules = {m.path: m for m in local.local_modules(files.Folder(tmp_path), followed)}
+    assert modules["pack/sub/deep.py"].name == "pack.sub.deep"
+    assert modules["pack/sub/__init__.py"].name == "pack.sub"
+    assert [str(e) for e in modules["helper.py"].evidence] == ["cell 1: from helper import x"]
+    assert str(modules["pack/sub/sibling.py"].evidence[-1]).startswith("pack/sub/__init__.py:1")
+
+
+def package(folder: Path, text: str = "") -> None:
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(text)
+
+
+def test_a_package_hides_what_is_installed(tmp_path: Path) -> None:
+    package(tmp_path / "numpy", "import six")
+    followed = follow(tmp_path, "import numpy")
+    assert paths(followed) == ["numpy/__init__.py"]
+    assert external(followed) == ["six"]
+
+
+def test_a_folder_without_init_does_not(tmp_path: Path) -> None:
+    write(tmp_path, numpy__notes_txt="", numpy__extra_py="import six")
+    assert external(follow(tmp_path, "import numpy")) == ["numpy"]
+    followed = follow(tmp_path, "from numpy import extra", namespaces=frozenset({"numpy"}))
+    assert paths(followed) == ["numpy/extra.py"]
+    assert external(followed) == ["six"]
+
+
+def test_what_the_kernel_has_loaded_cannot_be_hidden(tmp_path: Path) -> None:
+    write(tmp_path, random_py="", statistics_py="")
+    followed = follow(tmp_path, "import random, statistics")
+    assert paths(followed) == ["statistics.py"]
+
+
+def test_search_paths(tmp_path: Path) -> None:
+    write(tmp_path, src__mine_py="import six", lib__other_py="")
+    followed = follow(
+        tmp_path,
+        "import sys\nsys.path.insert(0, 'src'); sys.path.append('./lib')\n"
+        "sys.path.append('../up'); sys.path.append('/opt/x')",
+        "import mine, other",
+    )
+    assert paths(followed) == ["lib/other.py", "src/mine.py"]
+    names = [m.name for m in local.local_modules(files.Folder(tmp_path), followed)]
+    assert names == ["other", "mine"]
+    assert followed.findings.warnings == [
+        f"Cell 1: sys.path gets {path}, which is outside the notebook's folder; modules from there "
+        "are not captured."
+        for path in ("../up", "/opt/x")
+    ]
+
+
+def test_modules_through_links_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "secret.py").write_text("import six")
+    folder = tmp_path / "nb"
+    folder.mkdir()
+    (folder / "mine.py").symlink_to("../secret.py")
+    followed = follow(folder, "import mine")
+    assert paths(followed) == []
+    assert external(followed) == ["mine"]
+
+
+def test_scripts_and_notebooks_that_are_run(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        jobs__job_py="import beside, six\nopen('a.csv')",
+        jobs__beside_py="import sympy",
+        other_ipynb='{"nbformat": 4, "metadata": {}, "cells": [{"cell_type": "code", '
+        '"source": "import pandas\\n%run other.ipynb", "outputs": [], "metadata": {}}]}',
+        broken_ipynb="{",
+    )
+    followed = follow(tmp_path, "%run jobs/job.py", "%run other.ipynb", "%run broken.ipynb")
+    assert paths(followed) == ["jobs/beside.py", "jobs/job.py"]
+    assert external(followed) == ["pandas", "six", "sympy"]
+    pandas = next(i for i in followed.external if i.module == "pandas")
+    assert str(pandas.place) == "other.ipynb, cell 1"
+    assert any("broken.ipynb is truncated" in w for w in followed.findings.warnings)
+    named = {p.path for p in followed.findings.paths if p.use == "read"}
+    assert {"other.ipynb", "a.csv"} <= named
+
+
+def test_a_module_that_a_cell_writes(tmp_path: Path) -> None:
+    followed = follow(tmp_path, "%%writefile mine.py\nimport six\n", "import mine")
+    assert external(followed) == ["six"]
+    assert paths(followed) == []
+
+
+def test_circular_imports(tmp_path: Path) -> None:
+    write(tmp_path, a_py="import b", b_py="import a\nfrom . import a")
+    assert paths(follow(tmp_path, "import a")) == ["a.py", "b.py"]
+
+
+def test_a_module_with_credentials_is_left(tmp_path: Path) -> None:
+    write(tmp_path, credentials_py="KEY = 1")
+    followed = follow(tmp_path, "from credentials import KEY")
+    assert paths(followed) == []
+    assert "credentials.py looks like it holds credentials" in followed.findings.warnings[0]
+
+
+def test_relative_imports_do_not_leave_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "up.py").write_text("import six")
+    folder = tmp_path / "nb"
+    package(folder / "p", "from .... import up\nfrom ... import up\nfrom .. import up")
+    assert paths(follow(folder, "import p")) == ["p/__init__.py"]

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ipydock.errors import InputError, NotebookError, Refused
+from ipydock.files import sha256
+from ipydock.models import ContextFile, Recipe
+from ipydock.notebook import digest, load
+from ipydock.recipe.context import include, write_context
+from tests import samples
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "a folder"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "x.csv").write_text("1,2\n")
+    (folder / "helper.py").write_text("ONE = 1\n")
+    samples.write(
+        folder / "my nb.ipynb", samples.code("import helper", samples.stream("secret"), count=1)
+    )
+    return folder
+
+
+def recipe(folder: Path, *paths: str) -> Recipe:
+    return Recipe(
+        notebook="my nb.ipynb",
+        notebook_sha256=digest(load(folder / "my nb.ipynb").node),
+        base="debian",
+        python=samples.capture().python,
+        dockerfile="# What the notebook my nb.ipynb needs\nFROM debian\n",
+        lock="six==1.17.0\n",
+        dockerignore="*\n",
+        packages=(),
+        files=tuple(
+            ContextFile(
+                path=path,
+                sha256=sha256(folder / path),
+                size_bytes=(folder / path).stat().st_size,
+                kind="data",
+            )
+            for path in paths
+        ),
+        digest="d" * 64,
+    )
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_the_folder_holds_all_that_docker_build_needs(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    write_context(recipe(folder, "data/x.csv", "helper.py"), load(folder / "my nb.ipynb"), target)
+    assert tree(target) == [
+        ".dockerignore",
+        "Dockerfile",
+        "notebook/my nb.ipynb",
+        "project/data/x.csv",
+        "project/helper.py",
+        "requirements.lock",
+    ]
+    written = json.loads((target / "notebook" / "my nb.ipynb").read_text())
+    assert written["cells"][0]["outputs"] == []
+    assert {p.stat().st_mode & 0o777 for p in target.rglob("*") if p.is_file()} == {0o664}
+
+
+def test_writing_twice_replaces_what_was_written(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    notebook = load(folder / "my nb.ipynb")
+    write_context(recipe(folder, "data/x.csv"), notebook, target)
+    write_context(recipe(folder, "helper.py"), notebook, target)
+    assert "project/data/x.csv" not in tree(target)
+    assert "project/helper.py" in tree(target)
+
+
+def test_a_folder_of_the_users_is_not_touched(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "mine"
+    target.mkdir()
+    (target / "Dockerfile").write_text("FROM scratch\n")
+    with pytest.raises(InputError, match="did not write"):
+        write_context(recipe(folder), load(folder / "my nb.ipynb"), target)
+    assert tree(target) == ["Dockerfile"]
+
+
+def test_a_file_in_the_way(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "mine"
+    target.write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        write_context(recipe(folder), load(folder / "my nb.ipynb"), target)
+
+
+def test_a_file_that_changed_since_is_said(folder: Path, tmp_path: Path) -> None:
+    made = recipe(folder, "data/x.csv")
+    (folder / "data" / "x.csv").write_text("3\n")
+    with pytest.raises(InputError, match="changed since"):
+        write_context(made, load(folder / "my nb.ipynb"), tmp_path / "out")
+
+
+def test_a_notebook_that_changed_since_is_said(folder: Path, tmp_path: Path) -> None:
+    made = recipe(folder)
+    samples.write(folder / "my nb.ipynb", samples.code("1 + 1"))
+    with pytest.raises(NotebookError, match="changed since"):
+        write_context(made, load(folder / "my nb.ipynb"), tmp_path / "out")
+
+
+def test_new_outputs_alone_change_nothing(folder: Path) -> None:
+    before = digest(load(folder / "my nb.ipynb").node)
+    samples.write(folder / "my nb.ipynb", samples.code("import helper", count=7))
+    assert digest(load(folder / "my nb.ipynb").node) == before
+
+
+def test_include_takes_files_and_folders(folder: Path) -> None:
+    assert [f.path for f in include(folder, ["data", "*.py"])] == ["data/x.csv", "helper.py"]
+
+
+@pytest.mark.parametrize("pattern", ["../*", "/etc/passwd", "data/../../x"])
+def test_include_stays_in_the_folder(folder: Path, pattern: str) -> None:
+    with pytest.raises(InputError, match="leads out"):
+        include(folder, [pattern])
+
+
+def test_include_follows_no_link_out_of_the_folder(folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("x")
+    (folder / "link.txt").symlink_to(outside)
+    with pytest.raises(InputError, match="matches no file"):
+        include(folder, ["link.txt"])
+
+
+def test_include_refuses_credentials(folder: Path) -> None:
+    (folder / ".env").write_text("TOKEN=x")
+    with pytest.raises(Refused, match="looks like a credential"):
+        include(folder, [".env"])
+
+
+def test_a_pattern_without_a_match_is_said(folder: Path) -> None:
+    with pytest.raises(InputError, match="matches no file"):
+        include(folder, ["*.parquet"])
+
+
+def test_a_file_that_cannot_be_read(folder: Path, tmp_path: Path) -> None:
+    made = recipe(folder, "data/x.csv")
+    (folder / "data" / "x.csv").unlink()
+    with pytest.raises(InputError, match="cannot be read"):
+        write_context(made, load(folder / "my nb.ipynb"), tmp_path / "out")

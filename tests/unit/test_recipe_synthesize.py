@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ipydock.errors import InputError
+from ipydock.models import ContextFile, Loaded
+from ipydock.recipe.synthesize import Options, synthesize
+from tests import samples
+
+GOLDEN = Path(__file__).parent / "golden"
+BASE = "python:3.11-slim-bookworm@sha256:" + "a" * 64
+# Pinned, so that the golden file does not move with the index.
+PINNED = Options(base=BASE, add_pip=("ipykernel==6.30.1", "nbformat==5.10.4"))
+
+
+def test_the_dockerfile_as_a_person_would_write_it() -> None:
+    recipe = synthesize(samples.capture(), PINNED)
+    golden = GOLDEN / "sample.Dockerfile"
+    assert recipe.dockerfile == golden.read_text(encoding="utf-8")
+
+
+def test_the_same_capture_gives_the_same_bytes() -> None:
+    first = synthesize(samples.capture(), PINNED)
+    second = synthesize(samples.capture(), PINNED)
+    assert first.model_dump_json() == second.model_dump_json()
+    assert first.tag == f"ipydock/sample:{first.digest[:12]}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"notebook_sha256": "2" * 64},
+        {"apt": ()},
+        {"authors": ()},
+        {"local_modules": ()},
+    ],
+)
+def test_whatever_reaches_the_image_changes_the_digest(change: dict[str, object]) -> None:
+    assert (
+        synthesize(samples.capture(**change), PINNED).digest
+        != synthesize(samples.capture(), PINNED).digest
+    )
+
+
+def test_the_lock_holds_the_captured_versions_with_hashes() -> None:
+    recipe = synthesize(samples.capture(), PINNED)
+    assert "python-dateutil==2.9.0.post0" in recipe.lock
+    assert "six==1.17.0" in recipe.lock
+    assert "ipykernel==6.30.1" in recipe.lock
+    assert recipe.lock.count("--hash=sha256:") > recipe.lock.count("==")
+
+
+def test_only_files_to_copy_go_in() -> None:
+    recipe = synthesize(samples.capture(), PINNED)
+    assert [(file.path, file.kind) for file in recipe.files] == [
+        ("data/a.csv", "data"),
+        ("helper.py", "module"),
+    ]
+
+
+def test_files_can_be_left_out_and_added() -> None:
+    more = ContextFile(path="notes.txt", sha256=samples.EMPTY_SHA, size_bytes=0, kind="data")
+    options = Options(base=BASE, exclude=("data/*",), files=(more,))
+    recipe = synthesize(samples.capture(), options)
+    assert [file.path for file in recipe.files] == ["helper.py", "notes.txt"]
+
+
+def test_the_user_has_the_last_word_on_versions() -> None:
+    options = Options(base=BASE, add_pip=("six==1.16.0",))
+    recipe = synthesize(samples.capture(), options)
+    versions = {package.name: package.version for package in recipe.packages}
+    assert versions["six"] == "1.16.0"
+    assert "six==1.16.0" in recipe.lock
+
+
+def test_a_guess_is_shown_as_a_guess() -> None:
+    guess = samples.requested("dateutil", "python-dateutil", None, guess=True)
+    recipe = synthesize(samples.capture(requested=(guess,), closure=()), Options(base=BASE))
+    line = next(line for line in recipe.dockerfile.splitlines() if "python-dateutil==" in line)
+    assert "a guess" in line
+    assert any("is a guess" in warning for warning in recipe.warnings)
+
+
+def test_what_has_no_name_is_left_out() -> None:
+    unknown = samples.requested("nobody_knows", None, None)
+    recipe = synthesize(samples.capture(requested=(unknown,)), Options(base=BASE))
+    assert "nobody" not in recipe.dockerfile
+
+
+def test_what_was_in_use_goes_in_with_who_loaded_it() -> None:
+    loaded = (Loaded(distribution="six", version="1.17.0", by="pandas.read_excel"),)
+    recipe = synthesize(samples.capture(requested=(), loaded=loaded), Options(base=BASE))
+    assert "six==1.17.0" in recipe.dockerfile
+    assert "loaded by pandas.read_excel" in recipe.dockerfile
+
+
+def test_an_unpinned_base_is_said() -> None:
+    recipe = synthesize(samples.capture())
+    assert recipe.base == "python:3.11-slim-bookworm"
+    assert any("not pinned" in warning for warning in recipe.warnings)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(add_apt=("graphviz; rm -rf /",)),
+        Options(add_apt=("graphviz\n",)),
+        Options(add_apt=("-o=APT::X",)),
+        Options(add_pip=("not a requirement!",)),
+        Options(env=(("A B", "c"),)),
+        Options(env=(("A\n", "c"),)),
+        Options(base="debian AS x"),
+        Options(base="debian\nRUN evil"),
+        Options(base="--platform=x"),
+    ],
+)
+def test_a_name_that_is_no_name_is_refused(options: Options) -> None:
+    with pytest.raises(InputError):
+        synthesize(samples.capture(), options)
+
+
+def test_a_hostile_notebook_cannot_add_an_instruction() -> None:
+    evil = "x\nRUN touch /evil\\"
+    recipe = synthesize(
+        samples.capture(
+            notebook=f"{evil}.ipynb",
+            authors=(evil, "$HOME"),
+            requested=(samples.requested("six", "six", "1.17.0", text=evil),),
+        ),
+        PINNED,
+    )
+    starts = {line.split(" ")[0] for line in recipe.dockerfile.splitlines()}
+    assert not any(line.startswith("RUN touch") for line in recipe.dockerfile.splitlines())
+    assert "\\$HOME" in recipe.dockerfile
+    assert starts <= {"#", "", "FROM", "RUN", "LABEL", "ENV", "WORKDIR", "USER", "COPY", "CMD"}
+    assert recipe.tag.isascii()
