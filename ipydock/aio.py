@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from .events import Event, OnEvent
-from .process import Cancellation
+from .process import Cancellation, interrupts_raise
 
 T = TypeVar("T")
 _POLL = 0.05  # seconds between looks at the flag
@@ -40,26 +41,22 @@ def run_sync(
             reported.put(None)
 
     thread = threading.Thread(target=body, name="ipydock-loop")
-    thread.start()
-    interrupt: KeyboardInterrupt | None = None
-    while True:
-        try:
-            # With a timeout, because a signal that another thread got wakes no blocking call.
-            event = reported.get(timeout=_POLL)
-            if event is None:
-                break
+    with interrupts_raise(cancel):
+        thread.start()
+        while (event := _next(reported)) is not None:
             on_event(event)
-        except queue.Empty:
-            continue
-        except KeyboardInterrupt as error:
-            interrupt = error
-            cancel.cancel()
-    thread.join()
-    if interrupt is not None:
-        raise interrupt
+        thread.join()
     if failure:
         raise failure[0]
     return outcome[0]
+
+
+def _next(reported: queue.SimpleQueue[Event | None]) -> Event | None:
+    """The next event; None after the last."""
+    while True:
+        # With a timeout, because a signal that another thread got wakes no blocking call.
+        with contextlib.suppress(queue.Empty):
+            return reported.get(timeout=_POLL)
 
 
 async def in_thread(function: Callable[[Cancellation], T], cancel: Cancellation | None = None) -> T:

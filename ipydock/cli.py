@@ -119,7 +119,7 @@ def dockerfile_command(notebook: Path, output: Path | None, **options: Any) -> N
     common, options = _common(options)
     engine = _container_engine(common.engine)
     with common.progress() as progress:
-        loaded, recipe = _recipe(notebook, options, engine, progress)
+        loaded, recipe = _recipe(notebook, options, engine, progress, to_build=False)
         if output is not None:
             pipeline.save_context(recipe, loaded, output)
     if common.as_json:
@@ -285,7 +285,12 @@ def _capture(loaded: Notebook, options: dict[str, Any], progress: TerminalProgre
 
 
 def _recipe(
-    notebook: Path, options: dict[str, Any], engine: Any, progress: TerminalProgress
+    notebook: Path,
+    options: dict[str, Any],
+    engine: Any,
+    progress: TerminalProgress,
+    *,
+    to_build: bool = True,
 ) -> tuple[Notebook, Recipe]:
     from . import pipeline
 
@@ -298,6 +303,7 @@ def _recipe(
         engine=engine,
         pull=bool(options.get("pull")),
         platform=options.get("platform"),
+        to_build=to_build,
         on_event=progress,
     )
     return loaded, recipe

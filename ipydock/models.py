@@ -73,8 +73,8 @@ class Requested(Model):
 
     ``distribution`` is None where no name is known; ``version`` is None where it is not installed;
     ``guess`` marks a name that comes from a table or from the import name, not from metadata.
-    ``url`` is a direct URL (PEP 610) if it was installed from one. ``requirement`` is what the notebook
-    itself gave to pip or conda (``pandas[excel]<3``), if it did.
+    ``url`` is a direct URL (PEP 610) if it was installed from one. ``requirement`` is what the
+    notebook itself gave to pip or conda (``pandas[excel]<3``), if it did.
     """
 
     import_name: str = Field(alias="import")

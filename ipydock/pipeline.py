@@ -22,7 +22,7 @@ from .capture import capture_session
 from .compare.notebooks import compare as compare_notebooks
 from .engine.interface import Engine
 from .engine.select import select
-from .errors import InputError
+from .errors import BaseImageError, InputError
 from .events import OnEvent, StageFinished, StageStarted, Warned
 from .models import (
     Capture,
@@ -115,13 +115,23 @@ def synthesize(
     engine: Engine | None = None,
     pull: bool = False,
     platform: str | None = None,
+    to_build: bool = True,
     on_event: OnEvent = events.ignore,
     cancel: Cancellation | None = None,
 ) -> Recipe:
-    """The recipe for what was captured; ``engine`` says which digest the base stands for.
+    """The recipe for what was captured.
+
+    Args:
+        found: what `capture` found.
+        options: what to add and change.
+        engine: says which digest the base stands for; without one the base is not pinned.
+        pull: ask for that digest again.
+        platform: such as ``linux/arm64``, where it is not that of the capture.
+        to_build: a base that cannot be found is an error; else only a warning.
+        on_event: receives the progress.
+        cancel: ends it when raised.
 
     Raises:
-        InputError: an option is not valid.
         LockError: no set of packages satisfies what was captured.
         BaseImageError: the base image does not exist.
     """
@@ -130,7 +140,12 @@ def synthesize(
     on_event(StageStarted("synthesize", f"Write the Dockerfile for {found.notebook}"))
     base = options.base or default_base(found)
     if engine is not None:
-        base = engine.pin(base, pull=pull, cancel=cancel)
+        try:
+            base = engine.pin(base, pull=pull, cancel=cancel)
+        except BaseImageError as error:
+            if to_build:
+                raise
+            on_event(Warned("synthesize", error.message))
     machine = platform.split("/")[1] if platform and "/" in platform else None
     system = sys.platform if engine is not None and engine.name == "venv" else "linux"
     options = replace(options, base=base, machine=machine, system=system)

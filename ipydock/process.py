@@ -13,9 +13,10 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from .errors import Cancelled
@@ -65,6 +66,36 @@ class Cancellation:
             raise Cancelled("Interrupted; nothing was left running.")
 
 
+@contextlib.contextmanager
+def interrupts_raise(cancel: Cancellation) -> Iterator[None]:
+    """Within the block Ctrl-C raises the flag alone; KeyboardInterrupt follows after the block.
+
+    An exception that may come between any two instructions can come between starting a process and
+    the code that ends it. SIGTERM and SIGHUP are treated alike where the program handles them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are handled in the main thread, which waits for this one
+        return
+    caught: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        caught.append(number)
+        cancel.cancel()
+
+    before = {
+        number: signal.signal(number, note)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if callable(signal.getsignal(number))
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if caught:
+            raise KeyboardInterrupt
+
+
 def spawn(plan: ProcessPlan) -> subprocess.Popen[bytes]:
     """Start a process with pipes on all three streams, in a process group of its own."""
     return subprocess.Popen(
@@ -112,8 +143,21 @@ def run(
     Raises:
         Cancelled: the flag was raised.
         subprocess.TimeoutExpired: it took longer than ``timeout``.
+        KeyboardInterrupt: Ctrl-C was pressed.
         OSError: the program could not be started.
     """
+    flag = cancel or Cancellation()
+    with interrupts_raise(flag):
+        return _run(plan, stdin, on_line, timeout, flag)
+
+
+def _run(
+    plan: ProcessPlan,
+    stdin: str,
+    on_line: Callable[[str], None] | None,
+    timeout: float | None,
+    cancel: Cancellation,
+) -> Completed:
     process = spawn(plan)
     lines: queue.Queue[tuple[list[str], str] | None] = queue.Queue()
     out: list[str] = []
@@ -130,8 +174,7 @@ def run(
             thread.start()
         open_streams = 2
         while open_streams:
-            if cancel is not None:
-                cancel.check()
+            cancel.check()
             if deadline is not None and time.monotonic() > deadline:
                 raise subprocess.TimeoutExpired(list(plan.argv), timeout or 0)
             try:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .models import Capture, CellStatus, Evidence, Recipe, Verdict
+from .recipe.wanted import needed
 
 SIGN: dict[CellStatus, tuple[str, str, str]] = {
     # status: (sign, colour, in words)
@@ -37,7 +38,8 @@ WORDS = {
 def to_text(view: RenderableType, width: int = 100) -> str:
     """A view as plain text, for ``repr`` and for logs."""
     page = io.StringIO()
-    Console(file=page, width=width, color_system=None, legacy_windows=False).print(view)
+    # Within Jupyter a console would display the view by itself instead of writing it.
+    Console(file=page, width=width, color_system=None, force_jupyter=False).print(view)
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
 
 
@@ -65,9 +67,10 @@ def capture_view(capture: Capture) -> RenderableType:
             [(item.distribution or "", item.version or "", _why(item.evidence)) for item in sure],
         )
     )
-    parts.append(
-        _section("In use with them", [(i.distribution, i.version, i.by) for i in capture.loaded])
-    )
+    used = needed(capture.loaded)
+    parts.append(_section("In use with them", [(i.distribution, i.version, i.by) for i in used]))
+    if more := len(capture.loaded) - len(used):
+        parts.append(Text(f"  and {more} more in memory that the results do not need", style="dim"))
     parts.append(_section("System packages", [(p.name, "", p.reason) for p in capture.apt]))
     parts.append(
         _section("Local modules", [(m.path, "", _why(m.evidence)) for m in capture.local_modules])

@@ -32,8 +32,7 @@ def docker_host() -> str:
     done = subprocess.run(
         [sys.executable, "-m", "tests.bed", "up"],
         cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
     )

@@ -69,12 +69,13 @@ def code(
     source: str, *outputs: dict[str, Any], count: int | None = None, **metadata: Any
 ) -> nbformat.NotebookNode:
     """A code cell as a run would have left it; ``count`` None: as if it had never run."""
-    return nbformat.v4.new_code_cell(
+    cell: nbformat.NotebookNode = nbformat.v4.new_code_cell(
         source,
         outputs=[nbformat.from_dict(output) for output in outputs],
         execution_count=count,
         metadata=metadata,
     )
+    return cell
 
 
 def stream(text: str, name: str = "stdout") -> dict[str, Any]:
@@ -98,9 +99,10 @@ def error(name: str, value: str) -> dict[str, Any]:
 def notebook(*cells: nbformat.NotebookNode, **metadata: Any) -> nbformat.NotebookNode:
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
-    return nbformat.v4.new_notebook(
+    node: nbformat.NotebookNode = nbformat.v4.new_notebook(
         cells=list(cells), metadata={"language_info": {"name": "python"}, **metadata}
     )
+    return node
 
 
 def write(path: Path, *cells: nbformat.NotebookNode, **metadata: Any) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,18 +37,21 @@ class Folder:
         self.real = path.resolve()
 
     def relative(self, path: str) -> str | None:
-        """A relative path as POSIX, links resolved; None if it is absolute or leads out."""
+        """A relative path as POSIX, as it is written; None if it is absolute or leads out."""
         if not path or "\0" in path or len(path) > LONGEST or path.startswith(("/", "~")):
             return None
         return self._inner(self.real / path)
 
     def _inner(self, path: Path) -> str | None:
         try:
-            inner = path.resolve().relative_to(self.real).as_posix()
-            inner.encode()
+            inner = path.resolve().relative_to(self.real)
+            if ".." not in path.parts:
+                inner = path.relative_to(self.real)  # a link inside the folder keeps its name
+            text = inner.as_posix()
+            text.encode()
         except (OSError, ValueError, RuntimeError):  # not inside; not encodable; a loop of links
             return None
-        return inner
+        return text
 
     def kind(self, relative: str) -> str:
         """``file``, ``folder`` or empty, of a path inside (devices and pipes are neither)."""
@@ -96,23 +99,37 @@ class Folder:
         start = self.relative(fixed or ".")
         if start is None or self.kind(start) != "folder":
             return
-        wanted = re.compile(_regex(pattern))
+        wanted = pattern.split("/")
         for path in self.walk(start, deep="/" in pattern[len(fixed) + 1 :] or "**" in pattern):
-            if wanted.fullmatch(path):
+            if _matches(path.split("/"), wanted, "**", _segment_matches):
                 yield path
 
 
-def _regex(pattern: str) -> str:
-    """A pattern as an expression that cannot be made slow: one star between two slashes each."""
-    out = []
-    for piece in re.split(r"(\*\*/|\*+|\?)", pattern):
-        if piece == "**/":
-            out.append(r"(?:.*/)?" if r"(?:.*/)?" not in out else "")
-        elif piece.startswith("*"):
-            out.append(r"[^/]*")
+def _segment_matches(name: str, pattern: str) -> bool:
+    return _matches(name, pattern, "*", lambda char, wanted: wanted in ("?", char))
+
+
+def _matches(
+    text: Sequence[str], pattern: Sequence[str], star: str, same: Callable[[str, str], bool]
+) -> bool:
+    """Wildcard matching in at most len(text) * len(pattern) steps, unlike a regular expression."""
+    at = 0
+    want = 0
+    after_star = -1  # where the pattern goes on after the last star
+    resume = 0
+    while at < len(text):
+        if want < len(pattern) and pattern[want] == star:
+            want += 1
+            after_star, resume = want, at
+        elif want < len(pattern) and same(text[at], pattern[want]):
+            at += 1
+            want += 1
+        elif after_star >= 0:
+            resume += 1
+            at, want = resume, after_star
         else:
-            out.append("[^/]" if piece == "?" else re.escape(piece))
-    return "".join(out)
+            return False
+    return all(rest == star for rest in pattern[want:])
 
 
 # --- from literals to files --------------------------------------------------------------------
@@ -157,29 +174,37 @@ class _Resolver:
         return Files(self._read_files(), self._written_files(), self.warnings)
 
     def _literal(self, literal: PathLiteral) -> None:
-        path, place = literal.path, literal.place
+        path = literal.path
         if "\0" in path or len(path) > LONGEST or path.strip("./ ") == "":
             return
         inner = self.folder.relative(path)
         if inner is None:
-            if literal.called and literal.use in ("read", "list") and _is_outside(literal.path):
-                self._add(self.outside, printable(literal.path), place)
+            if literal.called and literal.use in ("read", "list") and _is_outside(path):
+                self._add(self.outside, printable(path), literal.place)
+        elif inner in self.taken:
             return
-        if literal.use == "write":
+        elif literal.use == "write":
             if not re.search(r"[*?{$]", path) and (looks_like_path(path) or "/" in path):
-                self._add(self.written, inner, place)
+                self._add(self.written, inner, literal.place)
         elif "*" in path or "?" in path:
-            self._pattern(path, place)
-        elif self.folder.kind(inner) == "file":
+            # A pattern may come from an f-string, of which next to nothing is known.
+            if len(re.sub(r"[*?./\\]", "", path)) >= (1 if literal.use == "list" else 3):
+                self._many(self.folder.matching(path), path, literal.place)
+        else:
+            self._inside(inner, literal)
+
+    def _inside(self, inner: str, literal: PathLiteral) -> None:
+        kind = self.folder.kind(inner)
+        if kind == "file":
             self._file(inner, literal)
-        elif self.folder.kind(inner) == "folder":
-            if literal.use == "list" or "/" in path:
-                self._many(self.folder.walk(inner), inner, place)
-        elif literal.use == "read" and looks_like_path(path):
+        elif kind == "folder":
+            if literal.use == "list" or "/" in literal.path:
+                self._many(self.folder.walk(inner), inner, literal.place)
+        elif literal.use == "read" and looks_like_path(literal.path):
             target = self.generated if inner in self.written else self.absent
-            self._add(target, inner, place)
+            self._add(target, inner, literal.place)
         elif literal.use == "download":
-            self._add(self.written, inner, place)
+            self._add(self.written, inner, literal.place)
 
     def _file(self, inner: str, literal: PathLiteral) -> None:
         has_suffix = looks_like_path(literal.path) or "/" in literal.path
@@ -193,10 +218,6 @@ class _Resolver:
             return
         self._present(inner, literal.place)
 
-    def _pattern(self, pattern: str, place: Place) -> None:
-        if len(re.sub(r"[*?./\\]", "", pattern)) >= 3:
-            self._many(self.folder.matching(pattern), pattern, place)
-
     def _many(self, paths: Iterator[str], what: str, place: Place) -> None:
         for count, path in enumerate(paths):
             if count >= MOST_FILES:
@@ -209,7 +230,7 @@ class _Resolver:
                 self._present(path, place)
 
     def _present(self, inner: str, place: Place) -> None:
-        if inner in self.taken:
+        if inner in self.taken:  # by a folder or a pattern
             return
         if is_secret(inner):
             warning = (

@@ -32,16 +32,21 @@ class Followed:
 
 
 def follow(
-    folder: Folder, findings: Findings, namespaces: frozenset[str] = frozenset()
+    folder: Folder,
+    findings: Findings,
+    namespaces: frozenset[str] = frozenset(),
+    roots: tuple[str, ...] = (),
 ) -> Followed:
     """Follow the imports and scripts of a notebook through the files of its folder.
 
     Only what Python would import counts: a file ``name.py`` or a folder with ``__init__.py``, in
     the notebook's folder or in a folder inside it that the code puts on sys.path. Folders without
     ``__init__.py`` count if they are among ``namespaces``: only the environment can tell whether
-    something installed comes before them.
+    something installed comes before them. ``roots`` are folders inside that are on the search path
+    of the captured environment.
     """
     follower = _Follower(folder, findings, namespaces)
+    follower.roots += roots
     follower.take(findings, "", ())
     follower.work()
     return Followed(follower.findings, follower.external, follower.modules)

@@ -26,14 +26,15 @@ from ..notebook import Notebook
 from ..notebook_v4 import printable
 from . import files, interpreter, live, local, source
 from .distributions import Environment
-from .findings import Findings, Install, PathLiteral, Place
+from .findings import Findings, Import, Install, PathLiteral, Place
 from .requested import Resolver, Wanted
 
 Ask: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]  # a request -> the probe's answer
 
 ENOUGH = 50  # imports of one module that are asked about; more would only repeat
-# What a kernel brings: in memory in every session, whoever asked.
-MACHINERY = ("ipykernel", "ipydock", "debugpy", "ipython", "jupyter-client", "pip", "setuptools")
+# In memory in every session: what a kernel brings, which the image has too, and ipydock itself.
+KERNEL = ("ipykernel", "ipython", "jupyter-client", "debugpy", "pip", "setuptools")
+OWN = ("ipydock",)
 UNSEEN = (
     "modules whose names are computed when the code runs, and those that a library loads by itself",
     "files whose names are computed when the code runs, or that are opened inside libraries",
@@ -52,13 +53,15 @@ class Draft:
     def __init__(self, nb: Notebook) -> None:
         self.nb = nb
         self.folder = files.Folder(nb.folder)
+        self.notes: list[str] = []
         self.namespaces: frozenset[str] = frozenset()
+        self.roots: tuple[str, ...] = ()
         self.follow()
 
     def follow(self) -> None:
         """Scan and follow (again, once it is known which folders are namespace packages)."""
         found = source.scan_cells(notebook.code_cells(self.nb.node))
-        self.followed = local.follow(self.folder, found, self.namespaces)
+        self.followed = local.follow(self.folder, found, self.namespaces, self.roots)
         self.findings = self.followed.findings
         for path, place in self.findings.requirement_files:
             self._requirement_file(path, place)
@@ -71,6 +74,23 @@ class Draft:
             text = line.split(" #")[0].strip()
             if text and not text.startswith(("#", "-")):
                 self.findings.installs.append(Install(text[:300], "pip", place))
+
+    def learn(self, answers: list[tuple[Import, str]]) -> bool:
+        """Take up what the environment finds in the folder; whether that is anything new."""
+        before = (self.namespaces, self.roots)
+        for item, path in answers:
+            top = item.module.partition(".")[0]
+            self.namespaces |= {top}
+            folders = path.split("/")
+            place = next((n for n, part in enumerate(folders) if part.partition(".")[0] == top), 0)
+            root = "/".join(folders[:place])
+            if root and root not in self.roots:
+                self.roots += (root,)
+                self.notes.append(
+                    f"{item.place}: module {printable(top)} is found in {printable(root)}, which "
+                    "is on the search path of the captured environment."
+                )
+        return (self.namespaces, self.roots) != before
 
     def downloaded(self) -> frozenset[str]:
         """Modules that the notebook downloads when it runs."""
@@ -141,10 +161,8 @@ def _capture(draft: Draft, ask: Ask, notes: tuple[str, ...]) -> Capture:
         environment = Environment(ask(request), str(draft.nb.folder))
         resolver = Resolver(environment, draft.downloaded())
         resolver.resolve(draft.followed.external, draft.findings.installs)
-        found = {item.module.split(".")[0] for item in resolver.local} - draft.namespaces
-        if not found:
+        if not draft.learn(resolver.local):
             return _merge(draft, environment, resolver, notes)
-        draft.namespaces |= found
         draft.follow()
 
 
@@ -155,7 +173,8 @@ def _merge(
     in_session = "loaded" in answer
     if in_session:
         _from_session(draft, resolver, answer)
-    reached, faults = environment.closure(resolver.roots())
+    kernel = {name: set[str]() for name in KERNEL[:1] if name in environment.installed}
+    reached, faults = environment.closure({**kernel, **resolver.roots()})
     requested = resolver.requested()
     modules = local.local_modules(draft.folder, draft.followed)
     data = files.resolve(draft.folder, findings.paths, {m.path for m in modules} | {nb.name})
@@ -165,6 +184,7 @@ def _merge(
         *notes,
         *_version_note(nb, python),
         *findings.warnings,
+        *draft.notes,
         *resolver.warnings,
         *data.warnings,
         *faults,
@@ -177,7 +197,10 @@ def _merge(
         sources=tuple(s for s in sources if in_session or s != "session"),
         python=python,
         requested=tuple(requested),
-        loaded=_loaded(environment, requested, reached) if in_session else (),
+        loaded=(
+            *_kernel(environment, requested),
+            *(_loaded(environment, requested, reached) if in_session else ()),
+        ),
         closure=tuple(
             Pinned(
                 distribution=name,
@@ -204,7 +227,7 @@ def _from_session(draft: Draft, resolver: Resolver, answer: Mapping[str, Any]) -
     asked = {wanted.distribution for wanted in resolver.wanted.values()}
     for variable, (module, owner) in sorted(answer["namespace"].items()):
         name = canonicalize_name(owner)
-        if name not in asked and name not in MACHINERY:
+        if name not in asked and name not in KERNEL + OWN:
             text = f"{variable} is the module {module}"
             wanted = Wanted(module.split(".")[0], name)
             resolver.wanted.setdefault((wanted.import_name, name), wanted).see(
@@ -219,12 +242,21 @@ def _from_session(draft: Draft, resolver: Resolver, answer: Mapping[str, Any]) -
             draft.followed.modules.setdefault(inner, (module, [place]))
 
 
+def _kernel(environment: Environment, requested: list[Requested]) -> tuple[Loaded, ...]:
+    """The notebook's kernel: in use in every notebook, asked for by hardly any."""
+    found = environment.installed.get(KERNEL[0])
+    if found is None or any(item.distribution == found.name for item in requested):
+        return ()
+    return (Loaded(distribution=found.name, version=found.version, by="the kernel"),)
+
+
 def _loaded(
     environment: Environment, requested: list[Requested], reached: Mapping[str, set[str]]
 ) -> tuple[Loaded, ...]:
     """Distributions in memory that nobody asked for and nothing asked for requires."""
-    machinery, _ = environment.closure(
-        {name: () for name in MACHINERY if name in environment.installed}
+    kernel, own = (
+        set(environment.closure({n: () for n in names if n in environment.installed})[0])
+        for names in (KERNEL, OWN)
     )
     asked = {r.distribution for r in requested} | set(reached)
     users_of = {
@@ -232,9 +264,10 @@ def _loaded(
         for name, users in environment.answer["loaded"].items()
     }
     result = []
-    for name in sorted(set(users_of) & set(environment.installed)):
-        users = sorted((users_of[name] - set(machinery)) | (users_of[name] & asked))
-        if name in asked or (name in machinery and not users):
+    for name in sorted(set(users_of) & set(environment.installed) - asked - kernel - set(OWN)):
+        # What ipydock requires is in memory because of ipydock, unless others refer to it.
+        users = sorted(users_of[name] - kernel - own | users_of[name] & asked)
+        if name in own and not users:
             continue
         by = ", ".join("the notebook" if user == "__main__" else user for user in users)
         result.append(

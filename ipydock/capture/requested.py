@@ -50,7 +50,9 @@ class Resolver:
         self.downloaded = downloaded
         self.wanted: dict[tuple[str, str | None], Wanted] = {}
         self.warnings: list[str] = []
-        self.local: list[Import] = []  # answered by a folder without __init__.py
+        # Answered by a file in the notebook's folder that only this environment finds, or by a
+        # folder without __init__.py: (import, path)
+        self.local: list[tuple[Import, str]] = []
 
     def resolve(self, imports: Iterable[Import], installs: Iterable[Install]) -> None:
         """Take up everything that the source asks for."""
@@ -92,7 +94,7 @@ class Resolver:
             return
         if place["kind"] == "local":
             if self._means_local(item, place):
-                self.local.append(item)
+                self.local.append((item, str(place["path"])))
             else:
                 self._missing(item, item.module, answered)
         elif place["kind"] == "namespace":
@@ -154,7 +156,11 @@ class Resolver:
                 f"module {printable(module)} is optional there and not installed; it was left out",
             )
             return
-        self._guess(item, module, "is not installed where the notebook was captured")
+        state = "is not installed where the notebook was captured"
+        # `from google.cloud import storage`: the table knows google.cloud.storage.
+        inner = [f"{module}.{name}" for name in item.names if f"{module}.{name}" in names.DIFFERENT]
+        for wanted in inner or [module]:
+            self._guess(item, wanted, state)
 
     def _guess(self, item: Import, module: str, state: str) -> None:
         top = module.partition(".")[0]

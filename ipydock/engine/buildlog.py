@@ -46,7 +46,8 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[BuildError], str, str], ...] = tupl
             "`docker login`.",
         ),
         (
-            r"certificate|UnknownIssuer|SSL: CERTIFICATE",
+            r"UnknownIssuer|invalid peer certificate|CERTIFICATE_VERIFY_FAILED|self.signed certi|"
+            r"certificate (verif|is NOT trusted|problem)",
             BuildError,
             "a certificate was not trusted inside the build",
             "Set SSL_CERT_FILE to your network's CA bundle; ipydock hands it to the build as a "
@@ -95,6 +96,7 @@ class BuildLog:
         self._file = path.open("w", encoding="utf-8")
         self._on_event = on_event
         self._tail: deque[str] = deque(maxlen=_TAIL)
+        self._headers: dict[str, str] = {}  # what a vertex said of itself, repeated now and then
         self._titles: dict[str, str] = {}
         self._began: dict[str, float] = {}
         self._failed = ""
@@ -124,11 +126,14 @@ class BuildLog:
             self._output(self._podman_step, text)
 
     def _buildkit(self, vertex: str, rest: str) -> None:
-        if vertex not in self._titles:
+        if vertex not in self._headers:
+            self._headers[vertex] = rest
             step = _STEP.match(rest)
-            self._titles[vertex] = f"[{step[1]}] {step[2]}" if step else ""
+            self._titles[vertex] = step[2] if step else ""
             if step:
                 self._start(vertex, step[2])
+            return
+        if rest == self._headers[vertex]:
             return
         if rest.startswith(("DONE", "CACHED")):
             self._finish(vertex, cached=rest.startswith("CACHED"))
@@ -150,8 +155,6 @@ class BuildLog:
             self._on_event(StepFinished("build", step, time.monotonic() - began, cached))
 
     def _output(self, step: str, text: str) -> None:
-        if text == self._titles.get(step):
-            return
         self._tail.append(text)
         self._on_event(LogLine("build", text, step))
 

@@ -27,18 +27,21 @@ PORTS = {SHELL: "shell", CONTROL: "control", STDIN: "stdin", IOPUB: "iopub", HEA
 MAGIC = b"\0ipydock wire 1\n"  # what comes before it was printed by an entrypoint, not by the relay
 QUIET_MS = 50  # what a kernel has sent arrives within this time of its end
 # As `python -m ipykernel_launcher`, but ipykernel's publisher drops outputs when 1000 of them wait,
-# which happens on a busy machine: lift that limit. Where the method is missing, the limit stays.
+# which happens on a busy machine: lift that limit (where the method is missing, the limit stays).
+# The kernel ends itself should the relay be killed; PID 1 cannot be, and old versions mistake it.
 KERNEL = """
 import sys
 sys.path[:] = filter(None, sys.path)
 import ipykernel_launcher
-from ipykernel.kernelapp import IPKernelApp
-class Kernel(IPKernelApp):
+from ipykernel import kernelapp
+class IPKernelApp(kernelapp.IPKernelApp):
+    def init_poller(self):
+        if self.parent_handle != 1: super().init_poller()
     def _try_bind_socket(self, socket, port):
         socket.set_hwm(0)
         return super()._try_bind_socket(socket, port)
 sys.argv[0] = ipykernel_launcher.__file__
-Kernel.launch_instance()
+IPKernelApp.launch_instance()
 """
 
 
@@ -72,9 +75,7 @@ def start_kernel(config: dict[str, Any], folder: str) -> subprocess.Popen[bytes]
     path = f"{folder}/connection.json"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         json.dump(connection, file)
-    env = dict(os.environ)
-    if os.getpid() != 1:  # the kernel then ends itself should the relay be killed
-        env["JPY_PARENT_PID"] = str(os.getpid())
+    env = {**os.environ, "JPY_PARENT_PID": str(os.getpid())}
     argv = [sys.executable, "-c", KERNEL, "-f", path, *config["arguments"]]
     return subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, start_new_session=True)
 

@@ -134,6 +134,7 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
         engine=engine if further or engine.name != "venv" else None,
         pull=options["pull"],
         platform=options["platform"],
+        to_build=further,
         on_event=progress,
     )
     notes = [located.note] if located.note else []

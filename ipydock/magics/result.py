@@ -14,6 +14,7 @@ from rich.text import Text
 from ..errors import IpydockError
 from ..models import Capture, Image, Recipe, Rerun, Verdict
 from ..notebook import OWN_OUTPUT
+from ..recipe.wanted import needed
 from ..render import SIGN, WORDS, capture_view, recipe_view, relative, to_text, verdict_view
 
 
@@ -59,6 +60,7 @@ class Dockerized:
             signs=SIGN,
             words=WORDS,
             relative=relative,
+            used=needed(self.capture.loaded),
             image_line=_image_line(self.image) if self.image else "",
         )
 

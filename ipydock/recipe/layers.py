@@ -52,13 +52,15 @@ class Layers:
             )
         )
         out.add(*self._uv())
-        out.add(From(self.base), self._labels())
+        out.add(From(self.base))
         if self.apt:
             out.add(*self._system())
         out.add(*self._python())
         out.add(*self._user())
         if self.files:
             out.add(*self._project())
+        # Here and not at the top, so that notebooks with the same packages share their layers.
+        out.add(self._labels())
         out.add(
             Comment(("The notebook, without outputs; it changes most often.",)),
             Copy("notebook/", "./", f"{UID}:0"),

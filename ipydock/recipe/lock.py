@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,6 +72,8 @@ def lock(
             (
                 uv_path(), "pip", "compile", "--quiet", "--no-progress", "--generate-hashes",
                 "--no-header", "--color=never", "--python-version", python,
+                # Any will do; it only runs what a source distribution needs to tell its metadata.
+                "--python", sys.executable,
                 "--python-platform", platform,
                 "--constraints", "constraints.txt", "requirements.in",
             ),

@@ -15,9 +15,12 @@ from .state import Bed, BedError, State, say
 
 def up(bed: Bed) -> str:
     """The address of an engine that answers: one that is there already, else a private one."""
+    if engine := _named(bed):
+        say(f"using {engine.words}")
+        return engine.host
     with bed.lock():
         state = State.load(bed)
-        if found := daemon.running(bed, state):
+        if daemon.running(bed, state):
             say(f"using this bed's {ask(bed.docker_host).words}")
         else:
             engine, said = _present(bed)
@@ -29,14 +32,18 @@ def up(bed: Bed) -> str:
             packages.install()
             state = daemon.start(bed)
         made = images.provide(bed, state.port, os.environ)
-        if not found:
+        if not state.proven:
             daemon.prove(bed, images.SMALLEST)
+            state.proven = True
+            state.save(bed)
         say(f"ready; base images: {', '.join(made)}")
     return bed.docker_host
 
 
 def env(bed: Bed) -> str:
     """The address of the engine that `up` would use without starting anything."""
+    if engine := _named(bed):
+        return engine.host
     if bed.socket.exists() and ask(bed.docker_host).usable:
         return bed.docker_host
     engine, said = _present(bed)
@@ -60,7 +67,10 @@ def status(bed: Bed) -> int:
         f"running   {len(containers)} containers",
         f"mirror    http://127.0.0.1:{state.port}",
         f"bridge    {bed.bridge} {state.subnet}",
-        *(f"image     {name} {digest}" for name, digest in images.recorded(bed).items()),
+        *(
+            f"image     {name} {digest}"
+            for name, digest in images.recorded(bed).get("images", {}).items()
+        ),
         f"logs      {bed.logs}",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -89,10 +99,19 @@ def main() -> int:
     except PermissionError as error:
         sys.stderr.write(f"bed: {error}\nWhat to do: run it as root (sudo make engine).\n")
         return 1
+    except OSError as error:
+        sys.stderr.write(
+            f"bed: {error}\nWhat to do: look at the disk's room (`df -h`) and health.\n"
+        )
+        return 1
     except KeyboardInterrupt:
         sys.stderr.write("bed: interrupted; `make engine` goes on, `make engine-down` clears up.\n")
         return 130
     return 0
+
+
+def _named(bed: Bed) -> engines.Engine | None:
+    return None if bed.private else engines.named(bed, os.environ)
 
 
 def _present(bed: Bed) -> tuple[engines.Engine | None, list[str]]:

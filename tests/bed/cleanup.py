@@ -34,9 +34,9 @@ def take_down(bed: Bed) -> None:
         network.undo(bed, state.before, shared=shared)
     for folder in bed.folders:
         _remove(folder)
-    if bed.data.parent == bed.run.parent:
+    if bed.root:
         with contextlib.suppress(OSError):
-            bed.data.parent.rmdir()
+            bed.root.rmdir()
     if not shared:
         _remove_traces(state.before.get("absent", []))
     say("down: daemons stopped, folders removed (installed packages stay)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -47,6 +48,7 @@ def start(bed: Bed) -> State:
         # Without our bridge this is a first start (also the first after a reboot).
         state.before = {**network.before(), "absent": absent_traces()}
     state.kind = "docker"
+    state.proven = False
     state.save(bed)
     try:
         state.subnet = network.make_bridge(bed)
@@ -62,33 +64,45 @@ def start(bed: Bed) -> State:
 def prove(bed: Bed, image: str) -> None:
     """Pulls an image through the mirror and runs it once, so that `up` means what it says.
 
-    A daemon may well answer and yet lack what containers need. Raises BedError then.
+    A daemon may well answer and yet lack what containers need: then it is stopped, and BedError
+    raised.
     """
-    call = partial(request, bed.docker_host, timeout=120)
-    name = f"{bed.name}-proof"
-    run_true = {"Image": image, "Cmd": ["true"], "HostConfig": {"Memory": 64 << 20}}
-    known = any(image in (one["RepoTags"] or []) for one in call("/images/json"))
     try:
-        repository, tag = image.split(":")
-        call(f"/images/create?fromImage={repository}&tag={tag}", method="POST")
-        call(f"/containers/create?name={name}", method="POST", body=run_true)
-        try:
-            call(f"/containers/{name}/start", method="POST")
-            code = call(f"/containers/{name}/wait", method="POST")["StatusCode"]
-        finally:
-            call(f"/containers/{name}?force=1", method="DELETE")
-        if not known:
-            # Whoever asks for it next is to pull it really.
-            call(f"/images/{image}", method="DELETE")
+        _pull_and_run(bed, image)
     except OSError as error:
+        evidence = f"{error}\n{_log_tail(bed.logs / 'dockerd.log')}"
+        stop(bed, grace=10)
         raise BedError(
-            "The Docker daemon came up, but cannot pull and run a container.",
-            evidence=f"{error}\n{_log_tail(bed.logs / 'dockerd.log')}",
-            mend=_mend(str(error)),
+            "The Docker daemon came up, but it cannot pull and run a container.",
+            evidence=evidence,
+            mend=_mend(evidence),
         ) from error
-    if code != 0:
-        raise BedError(f"`true` ended with {code} in a container of {image}.")
     say(f"pulled {image} and ran it")
+
+
+def _pull_and_run(bed: Bed, image: str) -> None:
+    call = partial(request, bed.docker_host, timeout=120)
+    known = any(image in (one["RepoTags"] or []) for one in call("/images/json"))
+    repository, tag = image.split(":")
+    pulled = call(f"/images/create?fromImage={repository}&tag={tag}", method="POST")
+    if "error" in pulled:
+        raise OSError(pulled["error"])
+    name = f"{bed.name}-proof"
+    what = {"Image": image, "Cmd": ["true"], "HostConfig": {"Memory": 64 << 20}}
+    with contextlib.suppress(OSError):
+        # One that a killed run left.
+        call(f"/containers/{name}?force=1", method="DELETE")
+    call(f"/containers/create?name={name}", method="POST", body=what)
+    try:
+        call(f"/containers/{name}/start", method="POST")
+        code = call(f"/containers/{name}/wait", method="POST")["StatusCode"]
+    finally:
+        call(f"/containers/{name}?force=1", method="DELETE")
+    if code != 0:
+        raise OSError(f"`true` ended with {code} in a container of {image}")
+    if not known:
+        # Whoever asks for it next is to pull it really.
+        call(f"/images/{image}", method="DELETE")
 
 
 def registry_config(bed: Bed, port: int) -> str:

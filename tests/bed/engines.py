@@ -22,11 +22,21 @@ class Engine:
     words: str
 
 
+def named(bed: Bed, environ: Mapping[str, str]) -> Engine | None:
+    """The engine that DOCKER_HOST names, when it answers and is not this bed's own."""
+    host = environ.get("DOCKER_HOST")
+    if not host or host == bed.docker_host:
+        return None
+    answer = ask(host)
+    if not answer.usable:
+        say(f"DOCKER_HOST is {host}, which is of no use: {answer.words}")
+        return None
+    return Engine(host, f"{answer.words} at {host}, named by DOCKER_HOST")
+
+
 def addresses(bed: Bed, environ: Mapping[str, str], uid: int) -> Iterator[tuple[str, str]]:
-    """Where an engine may answer, as (where it was named, address), the user's wish first."""
-    if host := environ.get("DOCKER_HOST"):
-        yield "DOCKER_HOST", host
-    elif host := _context_host():
+    """Where else an engine may answer, as (what it is called, address), the likeliest first."""
+    if host := _context_host(environ):
         yield "the docker client's context", host
     runtime = environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
     yield "this bed's Podman service", f"unix://{bed.run / 'podman.sock'}"
@@ -78,14 +88,20 @@ def podman_service(bed: Bed) -> Engine | None:
     return Engine(host, f"{answer.words} at {host}, its service started by this bed")
 
 
-def _context_host() -> str:
+def _context_host(environ: Mapping[str, str]) -> str:
     client = program("docker")
     if client is None:
         return ""
     asked = [client, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
     try:
         done = subprocess.run(
-            asked, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=10
+            asked,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+            env={key: value for key, value in environ.items() if key != "DOCKER_HOST"},
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -54,17 +54,16 @@ class Bed:
         Raises BedError when sockets below that place would have names that are too long.
         """
         if chosen := environ.get("IPYDOCK_BED"):
-            root = Path(os.path.abspath(chosen))  # noqa: PTH100 - resolve() would follow links
+            root = Path(chosen).absolute()
             tag = hashlib.sha256(os.fsencode(root)).hexdigest()[:4]
             bed = cls(f"ipydock-bed-{tag}", f"ipydock-{tag}", root / "data", root / "run", True)
         elif uid == 0:
-            bed = cls(
-                "ipydock-bed", "ipydock0", Path("/var/lib/ipydock-bed"), Path("/run/ipydock-bed")
-            )
+            name = "ipydock-bed"
+            bed = cls(name, "ipydock0", Path("/var/lib", name), Path("/run", name))
         else:
-            base = Path(environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-            root = base / f"ipydock-bed-{uid}"
-            bed = cls(f"ipydock-bed-{uid}", "", root / "data", root / "run")
+            name = f"ipydock-bed-{uid}"
+            root = Path(environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / name
+            bed = cls(name, "", root / "data", root / "run")
         if (length := len(os.fsencode(bed.run / LONGEST_SOCKET))) > SOCKET_LIMIT:
             raise BedError(
                 f"{bed.run} is too long a name for a place that holds sockets.",
@@ -105,11 +104,17 @@ class Bed:
             (folder / MARKER).touch()
         self.logs.mkdir(exist_ok=True)
 
+    @property
+    def root(self) -> Path | None:
+        """The folder that holds both folders, if it is the bed's own."""
+        return self.run.parent if self.run.parent == self.data.parent else None
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[Path]:
         """Holds the bed's lock; waits for whoever has it. The body may delete the lock's file."""
-        single = self.run.parent != self.data.parent
-        path = self.run.with_name(f"{self.run.name}.lock") if single else self._beside()
+        # Beside the folders and not in them: `down` deletes those while it holds the lock.
+        beside = self.root or self.run
+        path = beside.with_name(f"{beside.name}.lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         while True:
             with path.open("w") as file:
@@ -119,14 +124,16 @@ class Bed:
                     say(f"waiting for another run that holds {path}")
                     fcntl.flock(file, fcntl.LOCK_EX)
                 # The holder before us may have deleted the file: then this lock guards nothing.
-                with contextlib.suppress(FileNotFoundError):
-                    if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
-                        yield path
-                        return
+                if _is_at(path, file.fileno()):
+                    yield path
+                    return
 
-    def _beside(self) -> Path:
-        root = self.run.parent
-        return root.with_name(f"{root.name}.lock")
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.fstat(descriptor).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
 
 
 @dataclass
@@ -136,6 +143,7 @@ class State:
     kind: str = ""  # "docker" or "podman"
     port: int = 0  # of the registry
     subnet: str = ""
+    proven: bool = False  # that the daemon pulls and runs containers
     # The host's network and files before the daemon changed them, see network.py and daemon.py.
     before: dict[str, Any] = field(default_factory=dict)
 

@@ -114,9 +114,7 @@ def test_steps_of_podman(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_a_failure_means(
-    tmp_path: Path, text: str, kind: type[BuildError], says: str
-) -> None:
+def test_what_a_failure_means(tmp_path: Path, text: str, kind: type[BuildError], says: str) -> None:
     log, _ = feed(tmp_path, text)
     failure = log.failure()
     assert type(failure) is kind

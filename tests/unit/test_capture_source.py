@@ -155,25 +155,38 @@ def test_spare_imports(handler: str, spare: bool) -> None:
     [
         ("%pip install numpy", [("pip", "numpy")]),
         ("pip install numpy", [("pip", "numpy")]),
-        ("!pip install -q -U 'pandas[excel]>=1,<3' six", [("pip", "pandas[excel]>=1,<3"), ("pip", "six")]),
+        (
+            "!pip install -q -U 'pandas[excel]>=1,<3' six",
+            [("pip", "pandas[excel]>=1,<3"), ("pip", "six")],
+        ),
         ("!pip3 install -i https://index numpy", [("pip", "numpy")]),
         ("!python -m pip install numpy==1.2", [("pip", "numpy==1.2")]),
         ("!{sys.executable} -m pip install numpy", [("pip", "numpy")]),
         ("!sudo -H pip install numpy && echo done", [("pip", "numpy")]),
         ("!uv pip install numpy", [("pip", "numpy")]),
-        ("%pip install git+https://github.com/a/b@main#egg=b", [("pip", "git+https://github.com/a/b@main#egg=b")]),
+        (
+            "%pip install git+https://github.com/a/b@main#egg=b",
+            [("pip", "git+https://github.com/a/b@main#egg=b")],
+        ),
         ("%pip uninstall -y numpy", []),
         ("%pip install numpy # six", [("pip", "numpy")]),
         ("!pip install numpy > /dev/null 2>&1", [("pip", "numpy")]),
         ("!pip install {name}", []),
         ("%conda install -y -c conda-forge numpy=1.2", [("conda", "numpy=1.2")]),
         ("!mamba install conda-forge::cartopy", [("conda", "cartopy")]),
-        ("!apt-get -qq install -y graphviz libgraphviz-dev=2.4", [("apt", "graphviz"), ("apt", "libgraphviz-dev")]),
+        (
+            "!apt-get -qq install -y graphviz libgraphviz-dev=2.4",
+            [("apt", "graphviz"), ("apt", "libgraphviz-dev")],
+        ),
         ("!apt update && sudo apt install ffmpeg", [("apt", "ffmpeg")]),
-        ("%%bash\nset -e\napt-get update\napt-get install -y \\\n  ffmpeg sox\n", [("apt", "ffmpeg"), ("apt", "sox")]),
+        (
+            "%%bash\nset -e\napt-get update\napt-get install -y \\\n  ffmpeg sox\n",
+            [("apt", "ffmpeg"), ("apt", "sox")],
+        ),
         ("import os\nos.system('pip install numpy')", [("pip", "numpy")]),
         (
-            "import subprocess, sys\nsubprocess.check_call([sys.executable, '-m', 'pip', 'install', 'six'])",
+            "import subprocess as s, sys\n"
+            "subprocess.check_call([sys.executable, '-m', 'pip', 'install', 'six'])",
             [("pip", "six")],
         ),
     ],
@@ -237,7 +250,10 @@ def test_programs(source: str, expected: list[str]) -> None:
         ("h5py.File('a.h5', 'w')", [("a.h5", "write")]),
         ("names = ['a.csv', 'b.csv']", [("a.csv", "mention"), ("b.csv", "mention")]),
         ("'a.csv is a file'", []),
-        ("urlretrieve('https://x.org/d/a.csv', 'b.csv')", [("a.csv", "download"), ("b.csv", "download")]),
+        (
+            "urlretrieve('https://x.org/d/a.csv', 'b.csv')",
+            [("a.csv", "download"), ("b.csv", "download")],
+        ),
         ("!wget -q https://x.org/a.zip?raw=1", [("a.zip", "download")]),
         ("!curl -o b.zip https://x.org/a.zip", [("b.zip", "download")]),
         ("!head -5 data.csv", [("data.csv", "mention")]),
@@ -270,7 +286,8 @@ def test_hosts() -> None:
 
 def test_environment_names() -> None:
     found = scan(
-        "os.environ['A']\nos.environ.get('B')\nos.getenv('C', 'x')\nos.environ['D'] = '1'\n%env E\n%env F=1"
+        "os.environ['A']\nos.environ.get('B')\nos.getenv('C', 'x')\nos.environ['D'] = '1'\n"
+        "%env E\n%env F=1"
     )
     assert [name for name, _ in found.env_names] == ["A", "B", "C", "E"]
 
@@ -335,12 +352,29 @@ def test_a_local_module_that_does_not_parse() -> None:
 
 pieces = st.sampled_from(
     [
-        *["import numpy", "from a.b import c", "%%time", "%%bash", "%pip install x[y]>1", "!ls | x"],
-        *["open('a.txt')", "f'{x}/a.csv'", "try:", "except ImportError:", "    ", "\t", "\\", "'''"],
-        *["x = !ls", "?x", "%", "!", "%%", "(", ")", "\x00", "\ud7ff", "# ", "get_ipython().magic('", "'"],
-        *["os.path.join('a', ", "sys.path.append('..')", "%run a.ipynb", ">>> ", "In [1]: ", "=", "é"],
+        *[
+            "import numpy",
+            "from a.b import c",
+            "%%time",
+            "%%bash",
+            "%pip install x[y]>1",
+            "!ls | x",
+        ],
+        *[
+            "open('a.txt')",
+            "f'{x}/a.csv'",
+            "try:",
+            "except ImportError:",
+            "    ",
+            "\t",
+            "\\",
+            "'''",
+        ],
+        *["x = !ls", "?x", "%", "!", "%%", "(", ")", "\x00", "\ud7ff", "# ", "'", "=", "é", "é"],
+        *["get_ipython().magic('", "os.path.join('a', ", "sys.path.append('..')", "%run a.ipynb"],
+        *[">>> ", "In [1]: "],
     ]
-)  # fmt: skip
+)
 
 
 @settings(max_examples=200, deadline=None)

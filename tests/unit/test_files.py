@@ -43,8 +43,10 @@ def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [".env", ".env.local", "conf/id_rsa", "a/key.pem", ".aws/config", "credentials.json", ".netrc"]
-    + ["api_token.txt", "kubeconfig", ".pypirc", "my_secrets.yaml", "github_token"],
+    [
+        *(".env", ".env.local", "conf/id_rsa", "a/key.pem", ".aws/config", "credentials.json"),
+        *(".netrc", "api_token.txt", "kubeconfig", ".pypirc", "my_secrets.yaml", "github_token"),
+    ],
 )
 def test_credentials_are_known_by_name(path: str) -> None:
     assert is_secret(path)

@@ -16,9 +16,7 @@ GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.Dockerfile"))
 def test_hadolint_finds_nothing(dockerfile: Path) -> None:
     hadolint = shutil.which("hadolint", path=Path(sys.executable).parent)
     assert hadolint, "the test extra brings hadolint"
-    done = subprocess.run(
-        [hadolint, str(dockerfile)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([hadolint, str(dockerfile)], capture_output=True, text=True, check=False)
     assert done.stdout == ""
     assert done.returncode == 0
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,10 +91,33 @@ def test_what_has_no_name_is_left_out() -> None:
 
 
 def test_what_was_in_use_goes_in_with_who_loaded_it() -> None:
-    loaded = (Loaded(distribution="six", version="1.17.0", by="pandas.read_excel"),)
+    loaded = (
+        Loaded(distribution="tabulate", version="0.9.0", by="matplotlib, pandas"),
+        Loaded(distribution="bottleneck", version="1.4.0", by="pandas"),
+        Loaded(distribution="six", version="1.17.0", by="not known"),
+        Loaded(distribution="ipykernel", version="6.30.1", by="the kernel"),
+    )
     recipe = synthesize(samples.capture(requested=(), loaded=loaded), Options(base=BASE))
-    assert "six==1.17.0" in recipe.dockerfile
-    assert "loaded by pandas.read_excel" in recipe.dockerfile
+    assert {p.name: p.version for p in recipe.packages if p.name != "nbformat"} == {
+        "tabulate": "0.9.0",
+        "ipykernel": "6.30.1",
+    }
+    assert "loaded by matplotlib, pandas" in recipe.dockerfile
+
+
+def test_what_was_installed_from_a_url_is_never_taken_from_the_index() -> None:
+    local = samples.requested("mine", "six", "1.17.0", url="file:../mine#editable")
+    recipe = synthesize(samples.capture(requested=(local,), closure=()), Options(base=BASE))
+    assert "six==" not in recipe.lock
+    assert any("was installed from a folder" in warning for warning in recipe.warnings)
+
+
+def test_what_the_notebook_told_pip_counts_where_nothing_is_installed() -> None:
+    asked = samples.requested("six", "six", None, requirement="six<1.16")
+    other = samples.requested("dateutil", "python-dateutil", None, requirement="evil @ file:///x")
+    recipe = synthesize(samples.capture(requested=(asked, other), closure=()), Options(base=BASE))
+    assert "six==1.15.0" in recipe.lock
+    assert "evil" not in recipe.lock
 
 
 def test_an_unpinned_base_is_said() -> None:
@@ -105,20 +129,20 @@ def test_an_unpinned_base_is_said() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        Options(add_apt=("graphviz; rm -rf /",)),
-        Options(add_apt=("graphviz\n",)),
-        Options(add_apt=("-o=APT::X",)),
-        Options(add_pip=("not a requirement!",)),
-        Options(env=(("A B", "c"),)),
-        Options(env=(("A\n", "c"),)),
-        Options(base="debian AS x"),
-        Options(base="debian\nRUN evil"),
-        Options(base="--platform=x"),
+        {"add_apt": ("graphviz; rm -rf /",)},
+        {"add_apt": ("graphviz\n",)},
+        {"add_apt": ("-o=APT::X",)},
+        {"add_pip": ("not a requirement!",)},
+        {"env": (("A B", "c"),)},
+        {"env": (("A\n", "c"),)},
+        {"base": "debian AS x"},
+        {"base": "debian\nRUN evil"},
+        {"base": "--platform=x"},
     ],
 )
-def test_a_name_that_is_no_name_is_refused(options: Options) -> None:
+def test_a_name_that_is_no_name_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InputError):
-        synthesize(samples.capture(), options)
+        Options(**options)
 
 
 def test_a_hostile_notebook_cannot_add_an_instruction() -> None:

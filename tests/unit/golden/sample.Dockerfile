@@ -10,8 +10,6 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
       --target=/opt/uv uv==0.13.9
 
 FROM python:3.11-slim-bookworm@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-LABEL org.opencontainers.image.title="sample.ipynb" \
-      org.opencontainers.image.authors="Ada Lovelace"
 
 # System packages:
 #   graphviz  cell 2: !dot -V
@@ -46,6 +44,9 @@ USER 1000
 #   data/a.csv
 #   helper.py
 COPY --chown=1000:0 project/ ./
+
+LABEL org.opencontainers.image.title="sample.ipynb" \
+      org.opencontainers.image.authors="Ada Lovelace"
 
 # The notebook, without outputs; it changes most often.
 COPY --chown=1000:0 notebook/ ./

@@ -1,0 +1,121 @@
+"""Which distributions an image asks for, each with its reason; what they need follows by locking.
+
+Of the distributions that were in memory without being asked for, an image gets some. A library
+often imports another only because it happens to be there: pandas does so with pyarrow, numexpr and
+bottleneck, and gives the same results without them. Others are in memory only because the notebook
+used them: pandas imports openpyxl when a workbook is read, and fails without it. Only these go in.
+Modules in memory do not tell the two kinds apart, so the second is listed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from ..models import Capture, Loaded, Package, Requested
+from .instructions import one_line
+
+# All that is added to what the notebook needs. IPython, which ipykernel brings, can run a notebook
+# file by itself once nbformat is there, and that is the image's command.
+ADDED = (
+    ("ipykernel", "the notebook's kernel"),
+    ("nbformat", "lets `docker run` execute the notebook"),
+)
+
+# Library -> what it imports on demand. Sources: pandas/compat/_optional.py and pandas' installation
+# page; "I/O backends" in xarray's documentation; plotly's static image export.
+_ON_DEMAND = {
+    "pandas": frozenset(
+        {"openpyxl", "xlrd", "xlsxwriter", "odfpy", "pyxlsb", "python-calamine", "tables", "lxml"}
+        | {"html5lib", "beautifulsoup4", "jinja2", "sqlalchemy", "fsspec", "pyreadstat", "tabulate"}
+    ),
+    "xarray": frozenset({"netcdf4", "h5netcdf", "h5py", "zarr", "cfgrib", "rasterio", "dask"}),
+    "plotly": frozenset({"kaleido"}),
+}
+
+
+@dataclass(slots=True)
+class Wanted:
+    """Requirement specifiers and package lines by canonical name, and what was odd."""
+
+    specifiers: dict[str, str] = field(default_factory=dict)
+    packages: dict[str, Package] = field(default_factory=dict)
+    constraints: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, specifier: str, package: Package) -> None:
+        """Add one, unless it is there: the first reason is the best one."""
+        name = canonicalize_name(package.name)
+        if name not in self.packages:
+            self.specifiers[name] = specifier
+            self.packages[name] = package
+
+
+def choose(capture: Capture, add_pip: Iterable[str]) -> Wanted:
+    """What to lock for a capture; the user's own specifiers (``--add-pip``) have the last word."""
+    wanted = Wanted()
+    for text in add_pip:
+        name = Requirement(text).name
+        wanted.add(text, Package(name=name, version=None, reason="added with --add-pip"))
+    added = set(wanted.packages)
+    for item in capture.requested:
+        if item.distribution is not None and canonicalize_name(item.distribution) not in added:
+            _request(wanted, item, item.distribution)
+    for loaded in needed(capture.loaded):
+        name = loaded.distribution
+        reason = dict(ADDED).get(name, f"loaded by {one_line(loaded.by, 60)}")
+        package = Package(name=name, version=loaded.version, reason=reason)
+        wanted.add(f"{name}=={loaded.version}", package)
+    for name, reason in ADDED:
+        wanted.add(name, Package(name=name, version=None, reason=reason))
+    wanted.constraints = [
+        f"{pin.distribution}=={pin.version}"
+        for pin in capture.closure
+        if canonicalize_name(pin.distribution) not in added and not pin.url
+    ]
+    return wanted
+
+
+def needed(loaded: Iterable[Loaded]) -> list[Loaded]:
+    """Of what was in memory without being asked for: what the results depend on."""
+    return [
+        item
+        for item in loaded
+        if item.distribution in dict(ADDED)
+        or any(item.distribution in _ON_DEMAND.get(user, ()) for user in item.by.split(", "))
+    ]
+
+
+def _request(wanted: Wanted, item: Requested, name: str) -> None:
+    if item.url is not None:
+        # A name that belongs to the user alone must never be looked up where anyone can publish it.
+        kind = "a folder or file beside it" if item.url.startswith("file:") else item.url
+        wanted.warnings.append(
+            f"{name} was installed from {kind}, which is not put into the image yet, so that "
+            f"`import {item.import_name}` will fail there; if it is on the index too, take it from "
+            f"there with --add-pip {name}."
+        )
+        return
+    reason = one_line(str(item.evidence[0]) if item.evidence else f"import {item.import_name}")
+    if item.guess:
+        reason += f" (a guess: {item.import_name} is not installed where it was captured)"
+        wanted.warnings.append(
+            f"{name} is a guess for `import {item.import_name}`, which is not installed where the "
+            "notebook was captured; the newest version that fits is taken."
+        )
+    specifier = f"{name}=={item.version}" if item.version else _asked(item, name)
+    package = Package(name=name, version=item.version, reason=reason, guess=item.guess)
+    wanted.add(specifier, package)
+
+
+def _asked(item: Requested, name: str) -> str:
+    """What the notebook itself told pip, such as ``pandas[excel]<3``, if that names the same."""
+    try:
+        asked = Requirement(item.requirement or name)
+    except InvalidRequirement:
+        return name
+    same = canonicalize_name(asked.name) == canonicalize_name(name) and asked.url is None
+    return str(asked) if same else name

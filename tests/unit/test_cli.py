@@ -1,0 +1,214 @@
+"""The command on good and bad input, without a container engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ipydock.models import Capture
+from tests import samples
+from tests.command import document, ipydock, paragraph
+
+NOBODY = "unix:///nobody/listens/here.sock"
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    (tmp_path / "helper.py").write_text("import json\n")
+    (tmp_path / "x.csv").write_text("a\n1\n")
+    return samples.write(
+        tmp_path / "my nb.ipynb",
+        samples.code("import helper, pydantic\nopen('x.csv').read()", count=1),
+    )
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_help_tells_a_newcomer_where_to_start() -> None:
+    done = ipydock("--help")
+    assert done.returncode == 0
+    assert "Start with `ipydock verify NOTEBOOK`" in done.stdout
+    for verb in ("capture", "dockerfile", "build", "rerun", "verify", "doctor"):
+        assert verb in done.stdout
+
+
+def test_capture_shows_what_and_why(notebook: Path) -> None:
+    done = ipydock("capture", notebook)
+    assert done.returncode == 0, done.stderr
+    assert "pydantic" in done.stdout
+    assert "cell 1: import helper, pydantic" in done.stdout
+    assert "helper.py" in done.stdout
+    assert "x.csv" in done.stdout
+
+
+def test_capture_json_is_one_document(notebook: Path) -> None:
+    done = ipydock("capture", notebook, "--json")
+    found = Capture.model_validate_json(done.stdout)
+    assert [item.distribution for item in found.requested] == ["pydantic"]
+    assert document(done)["schema"] == 1
+
+
+def test_capture_writes_nothing_but_what_it_is_asked_to(notebook: Path, tmp_path: Path) -> None:
+    before = listing(tmp_path)
+    ipydock("capture", notebook)
+    assert listing(tmp_path) == before
+    done = ipydock("capture", notebook, "-o", tmp_path / "capture.json", "-q")
+    assert done.returncode == 0
+    assert json.loads((tmp_path / "capture.json").read_text())["notebook"] == "my nb.ipynb"
+    assert done.stderr == ""
+
+
+def test_the_dockerfile_goes_to_standard_output(notebook: Path, tmp_path: Path) -> None:
+    before = listing(tmp_path)
+    done = ipydock("dockerfile", notebook, DOCKER_HOST=NOBODY, PATH="")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("# What the notebook my nb.ipynb needs")
+    assert "pydantic==" in done.stdout
+    assert listing(tmp_path) == before
+
+
+def test_the_build_context_goes_to_a_folder(notebook: Path, tmp_path: Path) -> None:
+    done = ipydock("dockerfile", notebook, "-o", tmp_path / "out dir", DOCKER_HOST=NOBODY, PATH="")
+    assert done.returncode == 0, done.stderr
+    assert listing(tmp_path / "out dir") == [
+        ".dockerignore",
+        "Dockerfile",
+        "helper.py",
+        "my nb.ipynb",
+        "notebook",
+        "project",
+        "requirements.lock",
+        "x.csv",
+    ]
+
+
+BAD = {
+    "missing": (None, "There is no notebook"),
+    "text": ("hello", "is not JSON"),
+    "empty": ("", "is empty"),
+    "truncated": ('{"cells": [{"cell_type": "code", "sour', "is truncated"),
+    "other": ('{"a": 1}', "not a notebook"),
+    "list": ("[1, 2]", "not a notebook"),
+    "r": (
+        json.dumps(
+            {
+                "cells": [],
+                "metadata": {"kernelspec": {"name": "ir", "language": "R", "display_name": "R"}},
+                "nbformat": 4,
+                "nbformat_minor": 4,
+            }
+        ),
+        "R",
+    ),
+    "future": ('{"cells": [], "metadata": {}, "nbformat": 9, "nbformat_minor": 0}', "9"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_notebooks_are_one_clear_paragraph(tmp_path: Path, name: str) -> None:
+    content, says = BAD[name]
+    path = tmp_path / f"{name}.ipynb"
+    if content is not None:
+        path.write_text(content)
+    before = listing(tmp_path)
+    done = ipydock("verify", path, "--engine", "venv")
+    assert done.returncode == 2
+    assert says in paragraph(done)
+    assert done.stdout == ""
+    assert listing(tmp_path) == before
+
+
+def test_nbformat_3_is_upgraded_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "old.ipynb"
+    old = {
+        "metadata": {"name": "old"},
+        "nbformat": 3,
+        "nbformat_minor": 0,
+        "worksheets": [
+            {
+                "cells": [
+                    {
+                        "cell_type": "code",
+                        "collapsed": False,
+                        "input": ["import pydantic"],
+                        "language": "python",
+                        "metadata": {},
+                        "outputs": [],
+                        "prompt_number": 1,
+                    }
+                ],
+                "metadata": {},
+            }
+        ],
+    }
+    path.write_text(json.dumps(old))
+    done = ipydock("capture", path, "--json")
+    assert done.returncode == 0, done.stderr
+    assert [r["distribution"] for r in document(done)["requested"]] == ["pydantic"]
+    assert json.loads(path.read_text()) == old
+
+
+def test_a_cell_that_does_not_parse_is_said_and_the_rest_goes_on(tmp_path: Path) -> None:
+    path = samples.write(
+        tmp_path / "x.ipynb", samples.code("def f(:"), samples.code("import pydantic")
+    )
+    found = document(ipydock("capture", path, "--json"))
+    assert [r["distribution"] for r in found["requested"]] == ["pydantic"]
+    assert any("ell 1" in text for text in found["warnings"])
+
+
+def test_a_module_that_is_not_installed_is_said(tmp_path: Path) -> None:
+    path = samples.write(tmp_path / "x.ipynb", samples.code("import cv2, nobody_knows_this"))
+    found = document(ipydock("capture", path, "--json"))
+    by_name = {item["import"]: item for item in found["requested"]}
+    assert by_name["cv2"]["guess"] is True
+    assert by_name["cv2"]["version"] is None
+    assert by_name["nobody_knows_this"]["distribution"] is None
+    assert any("nobody_knows_this" in text for text in found["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("verify",), 2, "Missing argument"),
+        (("verify", "NB", "--engine", "lxc"), 2, "Invalid value"),
+        (("nonsense",), 2, "No such command"),
+        (("verify", "NB", "--engine", "docker"), 3, "No Docker engine answers"),
+        (("build", "NB", "--engine", "docker"), 3, "No Docker engine answers"),
+        (("capture", "NB", "--python", "/no/such/python"), 2, "/no/such/python"),
+        (("capture", "NB", "--kernel", "no-such-kernel"), 2, "no-such-kernel"),
+        (("dockerfile", "NB", "--env", "NOVALUE"), 2, "NOVALUE"),
+        (("dockerfile", "NB", "--add-apt", "a b"), 2, "a b"),
+        (("dockerfile", "NB", "--include", "*.nothing"), 2, "matches no file"),
+        (("verify", "NB", "-o", "NB", "--engine", "venv"), 2, "never written to"),
+        (("verify", "NB", "-o", "/no/such/dir/x.ipynb", "--engine", "venv"), 2, "does not exist"),
+    ],
+)
+def test_bad_usage(notebook: Path, words: tuple[str, ...], code: int, says: str) -> None:
+    before = notebook.read_bytes()
+    places = [str(notebook) if word == "NB" else word for word in words]
+    done = ipydock(*places, DOCKER_HOST=NOBODY)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert notebook.read_bytes() == before
+
+
+def test_verbose_shows_where_an_error_comes_from(tmp_path: Path) -> None:
+    done = ipydock("capture", tmp_path / "x.ipynb", "-v")
+    assert "Traceback" in done.stderr
+
+
+def test_doctor_says_what_is_here_and_what_to_mend() -> None:
+    done = ipydock("doctor", "--json", DOCKER_HOST=NOBODY)
+    assert done.returncode == 0, done.stderr
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)}
+    assert findings["docker"]["ok"] is False
+    assert findings["docker"]["mend"]
+    assert findings["venv"]["ok"] is True
+    assert "weaker" in findings["venv"]["says"]
+    assert "✗ docker" in ipydock("doctor", DOCKER_HOST=NOBODY).stdout
