@@ -49,7 +49,8 @@ class IpydockError(Exception):
 
     def paragraph(self) -> str:
         """The message and the hint as one paragraph, for a terminal or a page."""
-        return f"{self.message} {self.hint}".strip()
+        end = "" if self.message.endswith((".", "!", "?", ":")) or not self.hint else "."
+        return f"{self.message}{end} {self.hint}".strip()
 
 
 class InputError(IpydockError):

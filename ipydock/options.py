@@ -74,7 +74,7 @@ rerun_options = grouped(
     click.option(
         "--timeout",
         type=click.FloatRange(min=0),
-        default=1800.0,
+        default=1800,
         show_default=True,
         metavar="SECONDS",
         help="For each cell; 0 for no limit.",

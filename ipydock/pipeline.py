@@ -98,12 +98,12 @@ def capture(
         found = capture_file(notebook, python=where, kernel=kernel)
     for text in found.warnings:
         on_event(Warned("capture", text))
-    summary = (
-        f"Python {found.python.version}; {_count(len(found.requested), 'package')} "
-        f"({len(found.closure)} with what they need), "
-        f"{_count(len(found.local_modules), 'local module')}, "
-        f"{_count(len(found.files_read), 'file')}"
-    )
+    parts = [f"{_count(len(found.requested), 'package')} ({len(found.closure)} with all they need)"]
+    if found.local_modules:
+        parts.append(_count(len(found.local_modules), "local module"))
+    if found.files_read:
+        parts.append(_count(len(found.files_read), "file"))
+    summary = f"Python {found.python.version}; {', '.join(parts)}"
     on_event(StageFinished("capture", time.monotonic() - began, summary))
     return found
 
@@ -150,6 +150,9 @@ def synthesize(
     system = sys.platform if engine is not None and engine.name == "venv" else "linux"
     options = replace(options, base=base, machine=machine, system=system)
     recipe = synthesize_recipe(found, options, cancel=cancel)
+    if "@sha256:" not in recipe.base and (engine is None or engine.name != "venv"):
+        text = f"The base {recipe.base} is not pinned by digest: no engine says what it stands for."
+        recipe = recipe.model_copy(update={"warnings": (*recipe.warnings, text)})
     for text in recipe.warnings:
         on_event(Warned("synthesize", text))
     on_event(

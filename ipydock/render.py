@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
@@ -39,7 +38,8 @@ def to_text(view: RenderableType, width: int = 100) -> str:
     """A view as plain text, for ``repr`` and for logs."""
     page = io.StringIO()
     # Within Jupyter a console would display the view by itself instead of writing it.
-    Console(file=page, width=width, color_system=None, force_jupyter=False).print(view)
+    console = Console(file=page, width=width, color_system=None, force_jupyter=False)
+    console.print(view, crop=False)
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
 
 
@@ -89,7 +89,7 @@ def capture_view(capture: Capture) -> RenderableType:
 def recipe_view(recipe: Recipe) -> RenderableType:
     """The Dockerfile and what should be known about it."""
     return Group(
-        Syntax(recipe.dockerfile, "docker", background_color="default", word_wrap=True),
+        Text(recipe.dockerfile.rstrip(), no_wrap=True, overflow="ignore"),
         _notes(recipe.warnings),
     )
 

@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from .engine.interface import Engine, KernelProcess
-from .errors import CellTimeout, InputError, KernelDied, RerunError
+from .errors import CellTimeout, InputError, KernelDied, KernelStartError, RerunError
 from .events import CellFinished, CellOutcome, CellStarted, OnEvent, StageFinished, StageStarted
 from .files import write_atomic
 from .kernel.manager import RELAY_COMMAND, running_kernel
@@ -87,7 +87,13 @@ async def execute(
             startup_timeout=int(START_TIMEOUT),
             log=_quiet(),
         )
-        client.kc = await client.async_start_new_kernel_client()
+        try:
+            client.kc = await client.async_start_new_kernel_client()
+        except RuntimeError as error:  # how nbclient says that a kernel ended before its first cell
+            raise KernelStartError(
+                f"The kernel ended before the first cell. {manager.why_ended}",
+                evidence=manager.stderr,
+            ) from error
         try:
             runs, failure = await _cells(client, node, limits, on_event, lambda: manager.why_ended)
             client.set_widgets_metadata()

@@ -70,7 +70,7 @@ class TerminalProgress:
                 self._say(event.title, style="bold")
                 self._live(event.title, reset=True)
             case StageFinished():
-                self._say(f"  {event.summary}", f"{event.seconds:.1f} s")
+                self._say(event.summary, event.seconds)
                 self._hide()
             case StepStarted():
                 self._titles[event.step] = event.title
@@ -82,7 +82,7 @@ class TerminalProgress:
             case CellFinished():
                 self._cell(event)
             case LogLine() if self._verbose:
-                self._say(f"    {event.line}", style="dim")
+                self._say(f"           {event.line}", style="dim")
             case Warned():
                 self._say(f"  ! {event.text}", style="yellow")
             case _:
@@ -91,20 +91,20 @@ class TerminalProgress:
     def _step(self, event: StepFinished) -> None:
         # What was there already or took no time is not worth a line.
         if not event.cached and event.seconds >= 0.5:
-            self._say(f"    {self._titles[event.step]}", f"{event.seconds:.1f} s", style="dim")
+            self._say(f"  {self._titles[event.step][:120]}", event.seconds, style="dim")
 
     def _cell(self, event: CellFinished) -> None:
         self._live(f"cell {event.number} of {event.total}", event.number, event.total)
         if event.outcome != "ok":
-            self._say(f"    cell {event.number}: {event.outcome}", style="red")
+            self._say(f"  cell {event.number}: {event.outcome}", event.seconds, style="red")
         elif not self._bar or self._verbose:
-            self._say(f"    cell {event.number} of {event.total}", f"{event.seconds:.1f} s", "dim")
+            self._say(f"  cell {event.number} of {event.total}", event.seconds, style="dim")
 
-    def _say(self, text: str, right: str = "", style: str = "") -> None:
-        width = max(20, min(self._console.width, 100) - 8)
-        line = text if len(text) <= width or not right else text[: width - 1] + "…"
-        rendered = Text(f"{line:<{width}} {right:>7}" if right else line, style=style)
-        self._console.print(rendered, soft_wrap=True)
+    def _say(self, text: str, seconds: float | None = None, style: str = "") -> None:
+        line = text if seconds is None else f"{seconds:7.1f} s  {text}"
+        if self._console.is_terminal and len(line) > self._console.width:
+            line = line[: self._console.width - 1] + "…"
+        self._console.print(Text(line, style=style), soft_wrap=True)
 
     def _live(
         self, text: str, done: int | None = None, total: int | None = None, *, reset: bool = False

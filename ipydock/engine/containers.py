@@ -28,6 +28,8 @@ def run_options(limits: Limits, memory: str) -> tuple[str, ...]:
                 hint="Write --mount SOURCE:TARGET or SOURCE:TARGET:rw.",
             )
     return (
+        # Standard output carries the wire; the engine would write all of it to its log as well.
+        "--log-driver", "none",
         "--network", "bridge" if limits.network else "none",
         "--cap-drop", "ALL",
         "--security-opt", "no-new-privileges",

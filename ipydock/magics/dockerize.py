@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -125,8 +126,11 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
     further = options["do_build"] or options["do_rerun"] or options["do_verify"]
     engine, why = select(options["engine"])
     where = only(options, CAPTURE)
-    # Without a named environment it is the notebook that runs here, with this session's modules.
-    live = not (where["python"] or where["kernel"])
+    # Without a named environment it is the notebook that runs here, with this session's modules;
+    # of a single cell only what it says counts, in this interpreter's environment.
+    live = not (where["python"] or where["kernel"] or options["only_cell"])
+    if options["only_cell"] and not where["kernel"]:
+        where["python"] = where["python"] or sys.executable
     found = pipeline.capture(notebook, **where, live=live, on_event=progress)
     recipe = pipeline.synthesize(
         found,

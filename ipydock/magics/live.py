@@ -101,8 +101,6 @@ class TerminalLive(AbstractContextManager["TerminalLive"]):
         trace: TracebackType | None,
     ) -> None:
         self._progress.__exit__(kind, error, trace)
-        if isinstance(error, IpydockError):
-            print(f"Error: {error.paragraph()}", file=sys.stderr)  # noqa: T201
 
     def __call__(self, event: Event) -> None:
         """Take one event."""

@@ -36,7 +36,7 @@ class Dockerized:
 
     def _view(self) -> RenderableType:
         parts: list[RenderableType] = [capture_view(self.capture)]
-        if self.recipe is not None:
+        if self.recipe is not None and self.image is None:
             parts += [Text(""), recipe_view(self.recipe)]
         if self.engine:
             parts.append(Text(self.engine))
@@ -73,10 +73,7 @@ class Progress:
     failure: IpydockError | None = None
 
     def __repr__(self) -> str:
-        text = [f"{title}\n  {detail}" if detail else title for title, detail, _ in self.lines]
-        if self.failure:
-            text.append(f"Error: {self.failure.paragraph()}")
-        return "\n".join(text)
+        return "\n".join(f"{title}\n  {detail}".rstrip() for title, detail, _ in self.lines)
 
     def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, str], dict[str, Any]]:
         html = _template("progress.html.j2").render(it=self)

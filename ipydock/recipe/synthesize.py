@@ -104,7 +104,6 @@ def synthesize(
     options = options or Options()
     base = options.base or default_base(capture)
     wanted = choose(capture, options.add_pip)
-    warnings = wanted.warnings
     locked = lock(
         [wanted.specifiers[name] for name in sorted(wanted.specifiers)],
         wanted.constraints,
@@ -118,11 +117,6 @@ def synthesize(
     ]
     apt = _apt(capture, options)
     files = _files(capture, options)
-    if "@sha256:" not in base:
-        warnings.append(
-            f"The base {base} is not pinned by digest, because no engine was asked what it stands "
-            "for now."
-        )
     layers = Layers(
         notebook=capture.notebook,
         base=base,
@@ -145,7 +139,7 @@ def synthesize(
         files=files,
         workdir=WORKDIR,
         env=options.env,
-        warnings=tuple(warnings),
+        warnings=tuple(wanted.warnings),
         digest="",
     )
     return recipe.model_copy(update={"digest": _digest(recipe)})

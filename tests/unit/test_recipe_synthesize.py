@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ipydock import pipeline
 from ipydock.errors import InputError
 from ipydock.models import ContextFile, Loaded
 from ipydock.recipe.synthesize import Options, synthesize
@@ -121,7 +122,7 @@ def test_what_the_notebook_told_pip_counts_where_nothing_is_installed() -> None:
 
 
 def test_an_unpinned_base_is_said() -> None:
-    recipe = synthesize(samples.capture())
+    recipe = pipeline.synthesize(samples.capture())
     assert recipe.base == "python:3.11-slim-bookworm"
     assert any("not pinned" in warning for warning in recipe.warnings)
 
