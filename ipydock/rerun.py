@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,18 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from .engine.interface import Engine, KernelProcess
-from .errors import CellTimeout, InputError, KernelDied, KernelStartError, RerunError
+from .errors import (
+    CellTimeout,
+    EngineError,
+    InputError,
+    IpydockError,
+    KernelDied,
+    KernelStartError,
+    RerunError,
+)
 from .events import CellFinished, CellOutcome, CellStarted, OnEvent, StageFinished, StageStarted
 from .files import write_atomic
-from .kernel.manager import RELAY_COMMAND, running_kernel
+from .kernel.manager import RELAY_COMMAND, ContainerKernelManager, running_kernel
 from .models import CellRun, Image, Limits, Rerun
 from .notebook import Notebook, code_cells, stripped
 
@@ -95,7 +102,9 @@ async def execute(
                 evidence=manager.stderr,
             ) from error
         try:
-            runs, failure = await _cells(client, node, limits, on_event, lambda: manager.why_ended)
+            runs, failure = await _cells(client, node, limits, on_event)
+            if isinstance(failure, KernelDied):
+                failure = await asyncio.to_thread(_explain, failure, manager, engine)
             client.set_widgets_metadata()
         finally:
             client.kc.stop_channels()
@@ -103,6 +112,8 @@ async def execute(
     if out is not None:
         path = str(out)
         write_atomic(out, nbformat.writes(node) + "\n")
+    if isinstance(failure, EngineError):
+        raise failure
     seconds = time.monotonic() - began
     raised = sum(run.outcome == "error" for run in runs)
     on_event(
@@ -124,12 +135,11 @@ async def _cells(
     node: Any,
     limits: Limits,
     on_event: OnEvent,
-    why: Callable[[], str],
-) -> tuple[tuple[CellRun, ...], RerunError | None]:
+) -> tuple[tuple[CellRun, ...], IpydockError | None]:
     """Run the code cells until one ends the kernel or its time."""
     cells = list(code_cells(node))
     runs: list[CellRun] = []
-    failure: RerunError | None = None
+    failure: IpydockError | None = None
     for code in cells:
         index, number = code.index, code.number
         if failure is not None:
@@ -154,12 +164,26 @@ async def _cells(
             outcome = "died"
             failure = KernelDied(
                 f"The kernel ended while cell {number} was running; the cells after it were not "
-                f"run. {await asyncio.to_thread(why)}",
+                "run.",
             )
         seconds = time.monotonic() - began
         on_event(CellFinished(index, number, len(cells), outcome, seconds))
         runs.append(CellRun(index=index, number=number, outcome=outcome, seconds=seconds))
     return tuple(runs), failure
+
+
+def _explain(died: KernelDied, manager: ContainerKernelManager, engine: Engine) -> IpydockError:
+    """Why the kernel died: by itself, or because its engine is gone."""
+    why = manager.why_ended
+    try:
+        engine.info()
+    except EngineError as error:
+        return EngineError(
+            f"The {engine.name} engine went away while the notebook ran.",
+            hint="Start it again and repeat the command; what was executed so far is kept.",
+            evidence=error.message,
+        )
+    return KernelDied(f"{died.message} {why}", evidence=manager.stderr)
 
 
 def _quiet() -> logging.Logger:

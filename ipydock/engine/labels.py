@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import uuid
+
 from ..models import Recipe
 
 MANAGED = "io.ipydock.managed"
 RECIPE = "io.ipydock.recipe"
 NOTEBOOK = "io.ipydock.notebook"
+SESSION = "io.ipydock.session"
+
+# Tells the containers of one run of ipydock from those of another on the same engine.
+_SESSION_ID = os.environ.get("IPYDOCK_SESSION") or uuid.uuid4().hex
 
 
 def for_image(recipe: Recipe) -> dict[str, str]:
@@ -16,7 +23,7 @@ def for_image(recipe: Recipe) -> dict[str, str]:
 
 def for_container(recipe: str) -> dict[str, str]:
     """The labels of a container in which the notebook of that recipe is rerun."""
-    return {MANAGED: "kernel", RECIPE: recipe}
+    return {MANAGED: "kernel", RECIPE: recipe, SESSION: _SESSION_ID}
 
 
 def options(labels: dict[str, str]) -> tuple[str, ...]:

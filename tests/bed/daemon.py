@@ -36,8 +36,10 @@ def running(bed: Bed, state: State) -> bool:
     )
 
 
-def start(bed: Bed) -> State:
+def start(bed: Bed, *, mirror: int | None = None) -> State:
     """Starts registry and daemon, after clearing what a killed run left; both answer afterwards.
+
+    With `mirror`, the port of another bed's registry, no registry is started.
 
     Raises BedError, with nothing left running, when one does not come up.
     """
@@ -52,7 +54,7 @@ def start(bed: Bed) -> State:
     state.save(bed)
     try:
         state.subnet = network.make_bridge(bed)
-        state.port = _start_registry(bed, state.port)
+        state.port = mirror or _start_registry(bed, state.port)
         state.save(bed)
         _start_dockerd(bed, state)
     except BaseException:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import docker
 import pytest
 
-from ipydock.engine.labels import MANAGED
+from ipydock.engine.labels import SESSION
 from tests import samples
 
 
@@ -21,8 +23,17 @@ def sdk(docker_host: str) -> Iterator[Any]:
 
 
 def containers(sdk: Any) -> list[str]:
-    """The names of the containers that ipydock started and that are still there."""
-    return [c.name for c in sdk.containers.list(all=True, filters={"label": MANAGED})]
+    """The names of the containers that these tests started and that are still there."""
+    mine = {"label": f"{SESSION}={os.environ['IPYDOCK_SESSION']}"}
+    return [c.name for c in sdk.containers.list(all=True, filters=mine)]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _session_of_our_own() -> Iterator[None]:
+    """The engine may serve others at the same time."""
+    os.environ["IPYDOCK_SESSION"] = f"tests-{uuid.uuid4().hex[:8]}"
+    yield
+    del os.environ["IPYDOCK_SESSION"]
 
 
 @pytest.fixture(autouse=True)
