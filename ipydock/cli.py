@@ -302,7 +302,6 @@ def _recipe(
         chosen,
         engine=engine,
         pull=bool(options.get("pull")),
-        platform=options.get("platform"),
         to_build=to_build,
         on_event=progress,
     )

@@ -207,7 +207,8 @@ class ContextFile(Model):
 class Recipe(Document):
     """Everything that determines an image.
 
-    ``digest`` is the SHA-256 over all of the other fields that reach the image; the image's tag is
+    ``platform`` is such as ``linux/arm64``, None for that of the engine. ``digest`` is the SHA-256
+    over all of the other fields that reach the image; the image's tag is
     made from it, so that an unchanged notebook is not built again.
     """
 
@@ -222,6 +223,7 @@ class Recipe(Document):
     apt: tuple[SystemPackage, ...] = ()
     files: tuple[ContextFile, ...] = ()
     workdir: str = "/work"
+    platform: str | None = None
     env: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     digest: str

@@ -49,6 +49,7 @@ recipe_options = grouped(
         metavar="IMAGE",
         help="Base image. [default: python:X.Y-slim-bookworm of the notebook's Python]",
     ),
+    click.option("--platform", metavar="OS/ARCH", help="Build for another, such as linux/arm64."),
     click.option("--add-apt", multiple=True, metavar="NAME", help="One more system package."),
     click.option("--add-pip", multiple=True, metavar="SPEC", help="One more Python package."),
     click.option("--env", multiple=True, metavar="NAME=VALUE", help="An environment variable."),
@@ -57,7 +58,6 @@ recipe_options = grouped(
 )
 build_options = grouped(
     click.option("-t", "--tag", metavar="TAG", help="Name of the image. [default: by content]"),
-    click.option("--platform", metavar="OS/ARCH", help="Build for another platform."),
     click.option("--no-cache", is_flag=True, help="Build all steps anew."),
     click.option("--pull", is_flag=True, help="Look up the base image again."),
 )
@@ -82,9 +82,7 @@ rerun_options = grouped(
     click.option("--mount", multiple=True, metavar="SRC:DST[:rw]", help="A folder to mount."),
 )
 CAPTURE = ("python", "kernel")
-RECIPE = ("base", "add_apt", "add_pip", "env", "include", "exclude")
-BUILD = ("tag", "platform", "no_cache", "pull")
-RERUN = ("network", "memory", "cpus", "timeout", "mount")
+BUILD = ("tag", "no_cache", "pull")
 
 
 def only(options: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -105,6 +103,7 @@ def recipe_options_of(folder: Path, options: Mapping[str, Any]) -> Any:
         pairs.append((name, value))
     return Options(
         base=options["base"],
+        platform=options["platform"],
         add_apt=options["add_apt"],
         add_pip=options["add_pip"],
         env=tuple(pairs),

@@ -46,10 +46,9 @@ NotebookLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Notebook
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """How an image is built: ``-t``, ``--platform``, ``--no-cache``, ``--pull``."""
+    """How an image is built: ``-t``, ``--no-cache``, ``--pull``."""
 
     tag: str | None = None
-    platform: str | None = None
     no_cache: bool = False
     pull: bool = False
 
@@ -114,7 +113,6 @@ def synthesize(
     *,
     engine: Engine | None = None,
     pull: bool = False,
-    platform: str | None = None,
     to_build: bool = True,
     on_event: OnEvent = events.ignore,
     cancel: Cancellation | None = None,
@@ -126,7 +124,6 @@ def synthesize(
         options: what to add and change.
         engine: says which digest the base stands for; without one the base is not pinned.
         pull: ask for that digest again.
-        platform: such as ``linux/arm64``, where it is not that of the capture.
         to_build: a base that cannot be found is an error; else only a warning.
         on_event: receives the progress.
         cancel: ends it when raised.
@@ -146,9 +143,8 @@ def synthesize(
             if to_build:
                 raise
             on_event(Warned("synthesize", error.message))
-    machine = platform.split("/")[1] if platform and "/" in platform else None
     system = sys.platform if engine is not None and engine.name == "venv" else "linux"
-    options = replace(options, base=base, machine=machine, system=system)
+    options = replace(options, base=base, system=system)
     recipe = synthesize_recipe(found, options, cancel=cancel)
     if "@sha256:" not in recipe.base and (engine is None or engine.name != "venv"):
         text = f"The base {recipe.base} is not pinned by digest: no engine says what it stands for."
@@ -200,7 +196,6 @@ def build(
                 recipe,
                 context,
                 tag=options.tag,
-                platform=options.platform,
                 no_cache=options.no_cache,
                 pull=options.pull,
                 on_event=on_event,
@@ -310,7 +305,6 @@ def verification(
         recipe_options,
         engine=chosen,
         pull=build_options.pull,
-        platform=build_options.platform,
         on_event=on_event,
         cancel=cancel,
     )

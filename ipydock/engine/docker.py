@@ -148,7 +148,6 @@ class DockerEngine:
         context: Path,
         *,
         tag: str | None = None,
-        platform: str | None = None,
         no_cache: bool = False,
         pull: bool = False,
         on_event: OnEvent,
@@ -160,9 +159,7 @@ class DockerEngine:
             raise _no_buildkit()
         name = tag or recipe.tag
         began = time.monotonic()
-        plan = self._build_plan(
-            client, recipe, context, tag=name, platform=platform, no_cache=no_cache, pull=pull
-        )
+        plan = self._build_plan(client, recipe, context, tag=name, no_cache=no_cache, pull=pull)
         log_path = cache_folder() / "logs" / f"{recipe.digest[:12]}-{uuid.uuid4().hex[:6]}.log"
         with BuildLog(log_path, on_event) as log:
             done = run(plan, on_line=log.line, cancel=cancel)
@@ -181,7 +178,6 @@ class DockerEngine:
         context: Path,
         *,
         tag: str,
-        platform: str | None,
         no_cache: bool,
         pull: bool,
     ) -> ProcessPlan:
@@ -193,7 +189,7 @@ class DockerEngine:
             tag,
             *labels.options(labels.for_image(recipe)),
             *(("--secret", f"id=ca,src={bundle}") if bundle else ()),
-            *(("--platform", platform) if platform else ()),
+            *(("--platform", recipe.platform) if recipe.platform else ()),
             *(("--no-cache",) if no_cache else ()),
             *(("--pull",) if pull else ()),
             str(context),

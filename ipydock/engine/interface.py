@@ -75,7 +75,6 @@ class Engine(Protocol):
         context: Path,
         *,
         tag: str | None = None,
-        platform: str | None = None,
         no_cache: bool = False,
         pull: bool = False,
         on_event: OnEvent,

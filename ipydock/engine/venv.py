@@ -80,7 +80,6 @@ class VenvEngine:
         context: Path,
         *,
         tag: str | None = None,
-        platform: str | None = None,
         no_cache: bool = False,
         pull: bool = False,
         on_event: OnEvent,
@@ -88,7 +87,7 @@ class VenvEngine:
     ) -> Image:
         """Make the environment and keep the context beside it, from which each rerun starts."""
         del tag, pull
-        if platform:
+        if recipe.platform:
             raise InputError(
                 "The venv engine builds for this machine only.",
                 hint="Leave --platform out, or use a container engine.",
@@ -124,7 +123,10 @@ class VenvEngine:
 
     def _commands(self, recipe: Recipe, home: Path, no_cache: bool) -> Iterator[tuple[str, ...]]:
         fresh = ("--no-cache",) if no_cache else ()
-        yield (_uv(), "venv", "--no-progress", "--python", recipe.python.series, "env")
+        # This interpreter if it fits, else whatever uv finds or can download.
+        ours = f"{sys.version_info.major}.{sys.version_info.minor}" == recipe.python.series
+        python = sys.executable if ours else recipe.python.series
+        yield (_uv(), "venv", "--no-progress", "--python", python, "env")
         yield (
             _uv(), "pip", "install", "--no-progress", "--python", str(_python(home)),
             "--require-hashes", "--compile-bytecode", *fresh, "-r", "context/requirements.lock",
@@ -213,7 +215,7 @@ def _size(folder: Path) -> int:
 
 def _explain(log: BuildLog, recipe: Recipe) -> Exception:
     text = log.path.read_text(encoding="utf-8")
-    if "No interpreter found" in text:
+    if "No interpreter found" in text or "python-build-standalone" in text:
         return BuildError(
             f"There is no Python {recipe.python.series} on this machine for the environment.",
             hint=f"Install it (for example with `uv python install {recipe.python.series}`), or "

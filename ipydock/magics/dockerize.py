@@ -137,7 +137,6 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
         chosen,
         engine=engine if further or engine.name != "venv" else None,
         pull=options["pull"],
-        platform=options["platform"],
         to_build=further,
         on_event=progress,
     )

@@ -24,6 +24,7 @@ from .wanted import choose
 # Debian Policy 5.6.1 and 5.6.12: a name, an architecture, a version.
 _APT_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLATFORM = re.compile(r"linux/[a-z0-9]+(/v[0-9]+)?")
 _BASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 
 DOCKERIGNORE = """\
@@ -41,8 +42,9 @@ class Options:
 
     ``base`` is an image reference, best with a digest; ``add_pip`` are requirement specifiers,
     ``add_apt`` package names, ``env`` name-value pairs, ``files`` what ``--include`` matched, and
-    ``exclude`` glob patterns of captured files to leave out. ``system`` and ``machine`` say for
-    what the packages are locked where that is not Linux on the machine of the capture.
+    ``exclude`` glob patterns of captured files to leave out. ``platform`` is such as
+    ``linux/arm64``, where it is not that of the capture; ``system`` is what the packages are locked
+    for where that is not Linux.
 
     Raises:
         InputError: something is not a valid name of its kind.
@@ -54,8 +56,8 @@ class Options:
     env: tuple[tuple[str, str], ...] = ()
     files: tuple[ContextFile, ...] = ()
     exclude: tuple[str, ...] = ()
+    platform: str | None = None
     system: str = "linux"
-    machine: str | None = None
 
     def __post_init__(self) -> None:
         for name in self.add_apt:
@@ -78,6 +80,10 @@ class Options:
                     f"{key!r} is not the name of an environment variable.",
                     hint="Write --env NAME=VALUE.",
                 )
+        if self.platform and not _PLATFORM.fullmatch(self.platform):
+            raise InputError(
+                f"{self.platform!r} is not a platform.", hint="Write one such as linux/arm64."
+            )
         if self.base and not _BASE.fullmatch(self.base):
             raise InputError(
                 f"{self.base!r} is not an image reference.",
@@ -108,7 +114,7 @@ def synthesize(
         [wanted.specifiers[name] for name in sorted(wanted.specifiers)],
         wanted.constraints,
         python=capture.python.series,
-        platform=uv_platform(options.machine or capture.python.machine, options.system),
+        platform=uv_platform(_machine(capture, options), options.system),
         cancel=cancel,
     )
     packages = [
@@ -138,11 +144,18 @@ def synthesize(
         apt=apt,
         files=files,
         workdir=WORKDIR,
+        platform=options.platform,
         env=options.env,
         warnings=tuple(wanted.warnings),
         digest="",
     )
     return recipe.model_copy(update={"digest": _digest(recipe)})
+
+
+def _machine(capture: Capture, options: Options) -> str:
+    if options.platform is None:
+        return capture.python.machine
+    return options.platform.split("/")[1]
 
 
 def _apt(capture: Capture, options: Options) -> tuple[SystemPackage, ...]:
@@ -185,7 +198,8 @@ def _lock_header(capture: Capture) -> str:
 
 def _digest(recipe: Recipe) -> str:
     content = recipe.model_dump(
-        include={"dockerfile", "lock", "dockerignore", "files", "notebook_sha256"}, mode="json"
+        include={"dockerfile", "lock", "dockerignore", "files", "notebook_sha256", "platform"},
+        mode="json",
     )
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
