@@ -1,29 +1,42 @@
 # Each target works in a fresh clone without another one having been run.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format bench lab engine engine-down clean
+.PHONY: help demo test test-fast lint format lab bench engine engine-down clean
 
 PYTHON ?= python3
 ENGINE ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
-DEMO := .cache/demo
-STAMP := $(VENV)/.installed
+EXAMPLES := -r notebooks/requirements.txt
 
 help:
-	@echo "make demo         verify notebooks/tour.ipynb, from nothing (ENGINE=docker|podman|venv)"
+	@echo "make demo         verify notebooks/tour.ipynb, from nothing (ENGINE=docker starts one)"
 	@echo "make test         all tests, with a real engine (started if there is none)"
 	@echo "make test-fast    the unit tests"
 	@echo "make lint         ruff, mypy, hadolint"
+	@echo "make lab          JupyterLab on the tour, for trying the magics"
 	@echo "make bench        the table that the README quotes"
 	@echo "make engine       a container engine for the tests; eval its last line"
 	@echo "make engine-down  stop that engine and remove all of it"
 
-$(STAMP): pyproject.toml notebooks/requirements.txt
-	$(PYTHON) tests/bed/bootstrap.py $(VENV) -e '.[dev]' -r notebooks/requirements.txt
-	@touch $(STAMP)
+$(VENV)/.demo: pyproject.toml notebooks/requirements.txt
+	@$(PYTHON) -m tests.bed.environment $(VENV) -e . $(EXAMPLES)
+	@touch $@
 
-demo:
-	@$(PYTHON) -m tests.bed.demo --engine $(ENGINE)
+$(VENV)/.dev: pyproject.toml notebooks/requirements.txt
+	@$(PYTHON) -m tests.bed.environment $(VENV) -e '.[dev]' $(EXAMPLES)
+	@touch $@ $(VENV)/.demo
+
+# The engine that `make engine` started is used if it is up; ENGINE=docker starts it if it is not.
+demo: $(VENV)/.demo
+	@if [ "$(ENGINE)" = docker ]; then verb=up; else verb=env; fi; \
+	host=$$($(PYTHON) -m tests.bed $$verb 2>/dev/null | tail -n 1); \
+	if [ -n "$$host" ]; then export "$$host"; fi; \
+	$(BIN)/ipydock verify notebooks/tour.ipynb --engine $(ENGINE) && \
+	printf '%s\n' '' 'Next:' \
+	  '  $(BIN)/ipydock capture notebooks/tour.ipynb          what it needs, and why' \
+	  '  $(BIN)/ipydock dockerfile notebooks/tour.ipynb       the Dockerfile' \
+	  '  $(BIN)/ipydock verify YOUR.ipynb --python YOUR/env/bin/python' \
+	  '  in a notebook: %load_ext ipydock, then %dockerize'
 
 engine:
 	@$(PYTHON) -m tests.bed up
@@ -31,21 +44,31 @@ engine:
 engine-down:
 	@$(PYTHON) -m tests.bed down
 
-test: $(STAMP)
-	@$(BIN)/python -m tests.run
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest tests/unit -n 2 -q
+	@$(BIN)/python -m pytest tests/engine -q
 
-test-fast: $(STAMP)
-	$(BIN)/python -m pytest -q tests/unit -m "not slow and not engine"
+test-fast: $(VENV)/.dev
+	@$(BIN)/python -m pytest tests/unit -n 2 -q -m "not slow"
 
-lint: $(STAMP)
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit/test_recipe_hadolint.py
 
-format: $(STAMP)
+format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)
-	$(BIN)/python -m benchmarks
+lab: $(VENV)/.demo
+	@$(PYTHON) -m tests.bed.environment $(VENV) jupyterlab
+	@host=$$($(PYTHON) -m tests.bed env 2>/dev/null | tail -n 1); \
+	if [ -n "$$host" ]; then export "$$host"; fi; \
+	$(BIN)/jupyter lab notebooks/tour.ipynb
+
+bench: $(VENV)/.dev
+	@host=$$($(PYTHON) -m tests.bed up | tail -n 1); export "$$host"; $(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

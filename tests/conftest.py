@@ -27,20 +27,25 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def docker_host() -> str:
-    """The address of a real engine, started by the test bed if there is none."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bed", "up"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def docker_host() -> Iterator[str]:
+    """The address of a real engine, started by the test bed if there is none.
+
+    It is left up for the next run; in CI, where there is no next one, it is taken down again.
+    """
+    was_up = _bed("env").returncode == 0
+    done = _bed("up")
     if done.returncode:
         (pytest.fail if IN_CI else pytest.skip)(f"no container engine: {done.stderr.strip()}")
     address = done.stdout.strip().splitlines()[-1].removeprefix("DOCKER_HOST=")
     os.environ["DOCKER_HOST"] = address
-    return address
+    yield address
+    if IN_CI and not was_up:
+        _bed("down")
+
+
+def _bed(verb: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "tests.bed", verb]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(autouse=True)
