@@ -68,7 +68,9 @@ class EnvironmentMissing(InputError):
 
 
 class LockError(InputError):
-    """No set of packages satisfies what was captured."""
+    """No set of packages satisfies what was captured, or the index is ``unreachable``."""
+
+    unreachable = False
 
 
 class EngineError(IpydockError):

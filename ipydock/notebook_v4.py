@@ -72,7 +72,11 @@ def to_v4(document: Any, shown: str) -> tuple[Any, tuple[str, ...]]:
     _require_python(node, shown)
     version = _text(_mapping(node["metadata"].get("language_info")).get("version"))
     if version.startswith("2."):
-        notes.append(f"The notebook was last run with Python {printable(version[:20])}.")
+        notes.append(
+            f"The notebook was last run with Python {printable(version[:20])}, which is not the "
+            "language of Python 3: cells in the old syntax will fail until they are converted "
+            "(with 2to3 or by hand)."
+        )
     return node, tuple(notes)
 
 

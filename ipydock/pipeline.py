@@ -316,6 +316,9 @@ def verification(
     ran = time.monotonic()
     on_event(StageStarted("compare", "Compare with the stored outputs"))
     verdict = compare_notebooks(notebook, executed)
+    if "network" in verdict.blame and not (limits or Limits()).network:
+        text = "A cell wanted the network, which is off; --network on allows it."
+        verdict = verdict.model_copy(update={"warnings": (*verdict.warnings, text)})
     compared = time.monotonic()
     on_event(StageFinished("compare", compared - ran, verdict.verdict))
     verdict = verdict.model_copy(

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .models import Capture, CellStatus, Evidence, Recipe, Verdict
+from .models import Capture, CellStatus, Evidence, Recipe, Requested, Verdict
 from .recipe.wanted import needed
 
 SIGN: dict[CellStatus, tuple[str, str, str]] = {
@@ -54,7 +54,7 @@ def capture_view(capture: Capture) -> RenderableType:
         rows = [
             (
                 item.distribution or item.import_name,
-                "a guess" if item.guess else "unknown",
+                _doubt(item),
                 _why(item.evidence),
             )
             for item in doubtful
@@ -122,6 +122,12 @@ def verdict_view(verdict: Verdict) -> RenderableType:
     if table.row_count:
         parts.append(Padding(table, (1, 0, 0, 2)))
     return Group(*parts, _notes(verdict.warnings))
+
+
+def _doubt(item: Requested) -> str:
+    if item.distribution is None:
+        return "no distribution known"
+    return "a guess" if item.guess else "the notebook installs it"
 
 
 def _head(title: str, detail: str) -> Text:

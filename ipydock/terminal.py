@@ -20,6 +20,8 @@ from .events import (
     Warned,
 )
 
+_WORTH_A_LINE = 0.5  # seconds: what took less is counted, not listed
+
 
 class TerminalProgress:
     """Renders events on a console; a context manager, and itself the ``on_event`` callable.
@@ -90,14 +92,14 @@ class TerminalProgress:
 
     def _step(self, event: StepFinished) -> None:
         # What was there already or took no time is not worth a line.
-        if not event.cached and event.seconds >= 0.5:
+        if not event.cached and event.seconds >= _WORTH_A_LINE:
             self._say(f"  {self._titles[event.step][:120]}", event.seconds, style="dim")
 
     def _cell(self, event: CellFinished) -> None:
         self._live(f"cell {event.number} of {event.total}", event.number, event.total)
         if event.outcome != "ok":
             self._say(f"  cell {event.number}: {event.outcome}", event.seconds, style="red")
-        elif not self._bar or self._verbose:
+        elif self._verbose or event.seconds >= _WORTH_A_LINE:
             self._say(f"  cell {event.number} of {event.total}", event.seconds, style="dim")
 
     def _say(self, text: str, seconds: float | None = None, style: str = "") -> None:

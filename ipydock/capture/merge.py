@@ -13,6 +13,7 @@ from .. import notebook
 from ..files import is_secret
 from ..models import (
     Capture,
+    DataFile,
     Evidence,
     Loaded,
     Pinned,
@@ -24,7 +25,7 @@ from ..models import (
 )
 from ..notebook import Notebook
 from ..notebook_v4 import printable
-from . import files, interpreter, live, local, source
+from . import files, interpreter, live, local, source, system
 from .distributions import Environment
 from .findings import Findings, Import, Install, PathLiteral, Place
 from .requested import Resolver, Wanted
@@ -179,6 +180,11 @@ def _merge(
     modules = local.local_modules(draft.folder, draft.followed)
     data = files.resolve(draft.folder, findings.paths, {m.path for m in modules} | {nb.name})
     python = PythonInfo(**answer["python"])
+    programs = _programs(findings)
+    named = _apt(findings.installs)
+    derived, unknown = system.packages(programs, requested)
+    names = {package.name for package in named}
+    apt = [*named, *(package for package in derived if package.name not in names)]
     warnings = [
         *nb.warnings,
         *notes,
@@ -187,6 +193,8 @@ def _merge(
         *draft.notes,
         *resolver.warnings,
         *data.warnings,
+        *_files_left_out(data.read),
+        *unknown,
         *faults,
     ]
     sources: list[Source] = ["source", "session", "environment"]
@@ -210,10 +218,10 @@ def _merge(
             )
             for name in sorted(reached)
         ),
-        apt=_apt(findings.installs),
+        apt=tuple(sorted(apt, key=lambda package: package.name)),
         files_read=tuple(data.read),
         files_written=tuple(data.written),
-        programs=_programs(findings),
+        programs=programs,
         hosts=tuple(sorted({host for host, _ in findings.hosts})),
         env_names=tuple(sorted({printable(name[:200]) for name, _ in findings.env_names})),
         local_modules=tuple(modules),
@@ -313,6 +321,24 @@ def _apt(installs: list[Install]) -> tuple[SystemPackage, ...]:
             text = install.place.evidence().text
             reasons.setdefault(install.requirement, f"{install.place}: {text}")
     return tuple(SystemPackage(name=name, reason=reasons[name]) for name in sorted(reasons))
+
+
+def _files_left_out(read: list[DataFile]) -> list[str]:
+    """A warning for each kind of file that cells read and that will not be in the image."""
+    kinds = {
+        "outside": "lie outside the notebook's folder and are not copied into the image; mount "
+        "their folder with --mount SOURCE:TARGET, or move them beside the notebook",
+        "mount": "are too large to be copied into the image; mount them with --mount "
+        "SOURCE:TARGET, or copy them all the same with --include",
+        "missing": "are not there",
+    }
+    warnings = []
+    for policy, says in kinds.items():
+        paths = sorted({file.path for file in read if file.policy == policy})
+        if paths:
+            more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+            warnings.append(f"Files that cells read {says}: {', '.join(paths[:5])}{more}.")
+    return warnings
 
 
 def _programs(findings: Findings) -> tuple[Program, ...]:

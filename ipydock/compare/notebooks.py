@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..models import Blame, CellRun, CellStatus, CellVerdict, Rerun, Verdict, VerdictWord
-from ..notebook import Notebook, code_cells
+from ..notebook import CodeCell, Notebook, code_cells
 from . import blame as blames
 from .outputs import compare_outputs
 
@@ -16,15 +16,17 @@ def compare(original: Notebook, rerun: Rerun) -> Verdict:
     codes = list(code_cells(original.node))
     stored = [original.node["cells"][code.index].get("execution_count") for code in codes]
     disorder = blames.out_of_order(stored)
+    # Without a single output anywhere there is nothing stored, whatever the execution counts say.
+    baseline = any(original.node["cells"][code.index]["outputs"] for code in codes)
     cells: list[CellVerdict] = []
     for code in codes:
         if not code.source.strip():
             continue
         index, number = code.index, code.number
         old, new = original.node["cells"][index], rerun.notebook["cells"][index]
-        status, detail, blame = _cell(old, new, runs[index])
-        if status == "error" and blame is None and "NameError" in detail and disorder:
-            blame = "execution-order"
+        status, detail, blame = _cell(old, new, runs[index], baseline=baseline)
+        if status == "error" and (name := blames.missing_name(detail)):
+            detail, blame = _about_a_name(name, detail, code, codes, cells)
         cells.append(
             CellVerdict(index=index, number=number, status=status, blame=blame, detail=detail)
         )
@@ -47,8 +49,23 @@ def compare(original: Notebook, rerun: Rerun) -> Verdict:
     )
 
 
+def _about_a_name(
+    name: str, detail: str, code: CodeCell, codes: list[CodeCell], done: list[CellVerdict]
+) -> tuple[str, Blame | None]:
+    """What a NameError comes from: a cell above that failed, or one below that comes too late."""
+    failed = {cell.number: cell.blame for cell in done if cell.status == "error"}
+    for other in codes:
+        if other.number < code.number and other.number in failed:
+            if blames.defines(other.source, name):
+                detail = f"{detail} (cell {other.number}, which sets it, failed)"
+                return detail, failed[other.number]
+        elif other.number > code.number and blames.defines(other.source, name):
+            return f"{detail} (cell {other.number}, further down, sets it)", "execution-order"
+    return detail, None
+
+
 def _cell(
-    old: dict[str, Any], new: dict[str, Any], run: CellRun
+    old: dict[str, Any], new: dict[str, Any], run: CellRun, *, baseline: bool
 ) -> tuple[CellStatus, str, Blame | None]:
     if run.outcome == "not-run":
         return "not-run", "", None
@@ -62,12 +79,14 @@ def _cell(
         return "error", detail, blames.of_error(*after)
     if before and not after:
         return "fixed", f"raised {before[0]} before", None
-    if not old["outputs"] and old.get("execution_count") is None:
+    if not baseline or (not old["outputs"] and old.get("execution_count") is None):
         return "no-baseline", "", None
     found = compare_outputs(old["outputs"], new["outputs"])
     if not found:
         return "same", "", None
-    return "different", found, "code" if after else None
+    if not after or not found.startswith("error:"):
+        return "different", found, None
+    return "different", found, blames.of_error(*after) or "code"
 
 
 def _raised(cell: dict[str, Any]) -> tuple[str, str] | None:

@@ -44,7 +44,7 @@ def compare_outputs(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str,
         if found := _rich(left_output, right_output):
             return found
     if len(before[1]) != len(after[1]):
-        return f"{len(before[1])} outputs -> {len(after[1])} outputs"
+        return f"{_kinds(before[1])} -> {_kinds(after[1])}"
     return ""
 
 
@@ -66,7 +66,8 @@ def _rich(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     if not common:
         return "" if before.keys() == after.keys() else f"{_mimes(before)} -> {_mimes(after)}"
     pictures = [mime for mime in common if mime in _IMAGES]
-    for mime in common:
+    # Plain text first: it says in the fewest words what differs.
+    for mime in sorted(common, key=lambda mime: mime != "text/plain"):
         # Beside a picture the text only names the object, such as <Figure size 640x480>.
         if pictures and mime == "text/plain":
             continue
@@ -86,6 +87,11 @@ def _error(output: Mapping[str, Any]) -> str:
     if output["output_type"] != "error":
         return "no error"
     return f"{output.get('ename', '')}: {normalized(str(output.get('evalue', '')))}"
+
+
+def _kinds(outputs: list[dict[str, Any]]) -> str:
+    kinds = [next(iter(o.get("data", {})), o["output_type"]) for o in outputs]
+    return f"{len(kinds)} outputs ({', '.join(kinds)})" if kinds else "no output"
 
 
 def _mimes(data: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # ECMA-48 control sequences
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 _KERNEL_FILE = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py")  # where ipykernel says a cell is
 _SITE = re.compile(r"\S*[/\\](?:site|dist)-packages[/\\]")
+_STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL | re.IGNORECASE)
 # Ids that libraries number or draw anew: scikit-learn's diagrams, pandas' Styler.
 _HTML_ID = re.compile(r"\b(sk-(?:container|estimator)-id-)\d+|\bT_[0-9a-f]{5}_?")
 
@@ -23,6 +24,7 @@ def normalized(text: str) -> str:
     text = _ADDRESS.sub("0x…", text)
     text = _KERNEL_FILE.sub("<cell>", text)
     text = _SITE.sub("site-packages/", text)
+    text = _STYLE.sub("", text)
     text = _HTML_ID.sub(lambda match: f"{match[1] or 'T_'}…", text)
     lines = (line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n"))
     return "\n".join(lines).rstrip()
@@ -36,10 +38,14 @@ def first_difference(old: str, new: str, limit: int = 80) -> str:
         if tag != "equal":
             left = before[i1] if i1 < i2 else ""
             right = after[j1] if j1 < j2 else ""
+            if not left.strip():
+                return f"added {_cut(right, limit)}"
+            if not right.strip():
+                return f"gone {_cut(left, limit)}"
             return f"{_cut(left, limit)} -> {_cut(right, limit)}"
     return f"{len(before)} lines -> {len(after)} lines"
 
 
 def _cut(text: str, limit: int) -> str:
     text = text.strip()
-    return repr(text if len(text) <= limit else text[: limit - 1] + "…") if text else "nothing"
+    return repr(text if len(text) <= limit else text[: limit - 1] + "…")

@@ -48,6 +48,7 @@ def lock(
     *,
     python: str,
     platform: str,
+    build: bool = False,
     cancel: Cancellation | None = None,
 ) -> Lock:
     """Resolve requirements to exact versions with the hashes of every file of each.
@@ -57,6 +58,8 @@ def lock(
         constraints: versions to keep to where one of these is needed, such as ``numpy==1.26.4``.
         python: interpreter series, such as ``3.11``.
         platform: as uv calls it, see `uv_platform`.
+        build: let uv run a source distribution's own code to learn what it needs. Only for what
+            is installed on this machine already, and so has run here before.
         cancel: ends uv when raised.
 
     Raises:
@@ -75,6 +78,7 @@ def lock(
                 # Any will do; it only runs what a source distribution needs to tell its metadata.
                 "--python", sys.executable,
                 "--python-platform", platform,
+                *(() if build else ("--no-build",)),
                 "--constraints", "constraints.txt", "requirements.in",
             ),
             env=ca_environment(),
@@ -102,15 +106,18 @@ def _versions(text: str) -> dict[str, str]:
 
 def _explain(stderr: str) -> LockError:
     if _NO_INDEX.search(stderr) and "unsatisfiable" not in stderr:
-        return LockError(
+        found = LockError(
             "The package index cannot be reached, so the packages cannot be locked.",
             hint="Check the network, proxy and certificates (SSL_CERT_FILE, UV_INDEX_URL); "
             "`ipydock doctor` tells what is reachable.",
             evidence=stderr,
         )
+        found.unreachable = True
+        return found
     cause = " ".join(line.strip() for line in stderr.splitlines() if line.strip())
+    cause = cause.removeprefix("error: No solution found when resolving dependencies cause: ")
     return LockError(
-        f"No set of packages satisfies what the notebook needs: {cause[:600]}",
+        f"No set of packages satisfies what the notebook needs: {cause[:500]}",
         hint="Set the version with --add-pip 'NAME==VERSION', or capture another environment "
         "with --python.",
         evidence=stderr,

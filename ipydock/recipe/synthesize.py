@@ -9,17 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from ..errors import InputError
+from ..errors import InputError, LockError
 from ..models import Capture, ContextFile, Recipe, SystemPackage
 from ..process import Cancellation
 from .layers import WORKDIR, Layers
-from .lock import lock, uv_platform
-from .wanted import choose
+from .lock import Lock, lock, uv_platform
+from .wanted import Wanted, choose
 
 # Debian Policy 5.6.1 and 5.6.12: a name, an architecture, a version.
 _APT_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
@@ -110,13 +112,9 @@ def synthesize(
     options = options or Options()
     base = options.base or default_base(capture)
     wanted = choose(capture, options.add_pip)
-    locked = lock(
-        [wanted.specifiers[name] for name in sorted(wanted.specifiers)],
-        wanted.constraints,
-        python=capture.python.series,
-        platform=uv_platform(_machine(capture, options), options.system),
-        cancel=cancel,
-    )
+    platform = uv_platform(_machine(capture, options), options.system)
+    solve = partial(lock, python=capture.python.series, platform=platform, cancel=cancel)
+    locked = _lock(wanted, solve)
     packages = [
         package.model_copy(update={"version": locked.versions[name]})
         for name, package in sorted(wanted.packages.items())
@@ -150,6 +148,46 @@ def synthesize(
         digest="",
     )
     return recipe.model_copy(update={"digest": _digest(recipe)})
+
+
+def _lock(wanted: Wanted, solve: Callable[..., Lock]) -> Lock:
+    """Lock what is wanted, without the uncertain names where these stand in the way.
+
+    A name that a notebook brings up may be anyone's, so nothing of it is run here to learn what it
+    needs: it must have wheels. What is installed here has run here before.
+
+    Raises:
+        LockError: there is no solution for the rest either.
+    """
+
+    def attempt(*, build: bool = False) -> Lock:
+        names = sorted(wanted.specifiers)
+        return solve([wanted.specifiers[n] for n in names], wanted.constraints, build=build)
+
+    try:
+        return attempt()
+    except LockError as error:
+        if error.unreachable:
+            raise
+    for name in sorted(wanted.uncertain):
+        try:
+            solve([wanted.specifiers[name]], wanted.constraints)
+        except LockError:
+            _drop(wanted, name, "has no wheel that fits")
+    try:
+        return attempt()
+    except LockError:
+        for name in sorted(wanted.uncertain):
+            _drop(wanted, name, "stands beside packages that have no wheels")
+        return attempt(build=True)
+
+
+def _drop(wanted: Wanted, name: str, why: str) -> None:
+    wanted.warnings.append(
+        f"{name} is not installed where the notebook was captured and {why}, so it is left out; "
+        f"name one that fits with --add-pip '{name}==VERSION'."
+    )
+    wanted.drop(name)
 
 
 def _machine(capture: Capture, options: Options) -> str:

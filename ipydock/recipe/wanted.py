@@ -39,12 +39,22 @@ _ON_DEMAND = {
 
 @dataclass(slots=True)
 class Wanted:
-    """Requirement specifiers and package lines by canonical name, and what was odd."""
+    """Requirement specifiers and package lines by canonical name, and what was odd.
+
+    ``uncertain`` are those that are not installed where the notebook was captured: names that were
+    guessed, or that the notebook itself tells pip to install.
+    """
 
     specifiers: dict[str, str] = field(default_factory=dict)
     packages: dict[str, Package] = field(default_factory=dict)
+    uncertain: set[str] = field(default_factory=set)
     constraints: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    def drop(self, name: str) -> None:
+        """Take one out again, by its canonical name."""
+        del self.specifiers[name], self.packages[name]
+        self.uncertain.discard(name)
 
     def add(self, specifier: str, package: Package) -> None:
         """Add one, unless it is there: the first reason is the best one."""
@@ -102,13 +112,11 @@ def _request(wanted: Wanted, item: Requested, name: str) -> None:
     reason = one_line(str(item.evidence[0]) if item.evidence else f"import {item.import_name}")
     if item.guess:
         reason += f" (a guess: {item.import_name} is not installed where it was captured)"
-        wanted.warnings.append(
-            f"{name} is a guess for `import {item.import_name}`, which is not installed where the "
-            "notebook was captured; the newest version that fits is taken."
-        )
     specifier = f"{name}=={item.version}" if item.version else _asked(item, name)
     package = Package(name=name, version=item.version, reason=reason, guess=item.guess)
     wanted.add(specifier, package)
+    if not item.version:
+        wanted.uncertain.add(canonicalize_name(name))
 
 
 def _asked(item: Requested, name: str) -> str:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from ipydock.compare.blame import defines
 from ipydock.compare.notebooks import compare
 from ipydock.compare.outputs import compare_outputs
 from ipydock.compare.text import normalized
@@ -107,23 +108,76 @@ def test_without_stored_outputs_there_is_nothing_to_compare() -> None:
 def test_an_output_that_appears_or_vanishes_differs() -> None:
     with_output = code("x", result(text_plain="1"), count=1)
     without = code("x", count=1)
+    assert compare_outputs(with_output.outputs, without.outputs) == (
+        "1 outputs (text/plain) -> no output"
+    )
     assert statuses(verdict([with_output], [without])) == ["different"]
-    assert statuses(verdict([without], [with_output])) == ["different"]
+    other = code("y", result(text_plain="2"), count=2)
+    assert statuses(verdict([without, other], [with_output, other])) == ["different", "same"]
 
 
 def test_cells_after_a_dead_kernel_are_not_run() -> None:
-    cells = [code("a", count=1), code("b", count=2), code("c", count=3)]
+    cells = [code("a", stream("a"), count=1), code("b", count=2), code("c", count=3)]
     found = verdict(cells, cells, outcomes=["ok", "died", "not-run"], failure="It died.")
     assert (found.verdict, statuses(found)) == ("failed", ["same", "error", "not-run"])
     assert found.warnings[0] == "It died."
 
 
+NO_X = error("NameError", "name 'x' is not defined")
+
+
 def test_a_name_error_where_cells_ran_out_of_order() -> None:
     old = [code("print(x)", stream("1\n"), count=2), code("x = 1", count=1)]
-    new = [code("print(x)", error("NameError", "name 'x' is not defined"), count=1), old[1]]
-    found = verdict(old, new)
+    found = verdict(old, [code("print(x)", NO_X, count=1), old[1]])
     assert found.cells[0].blame == "execution-order"
+    assert "cell 2, further down, sets it" in found.cells[0].detail
     assert any("out of order" in text for text in found.warnings)
+
+
+def test_a_name_error_after_a_cell_that_failed() -> None:
+    old = [code("x = get()", count=1), code("print(x)", stream("1\n"), count=2)]
+    new = [code("x = get()", error("URLError", "no"), count=1), code("print(x)", NO_X, count=2)]
+    found = verdict(old, new)
+    assert [cell.blame for cell in found.cells] == ["network", "network"]
+    assert "(cell 1, which sets it, failed)" in found.cells[1].detail
+
+
+def test_a_name_error_that_nothing_explains() -> None:
+    old = [code("print(x)", stream("1\n"), count=1)]
+    assert verdict(old, [code("print(x)", NO_X, count=1)]).cells[0].blame is None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = 1",
+        "  x, y = 1, 2",
+        "x += 1",
+        "import x",
+        "from a import b, x",
+        "import a as x",
+        "def x(): pass",
+        "class x: pass",
+        "for x in y: pass",
+        "with open(f) as x: pass",
+        "x: int = 1",
+    ],
+)
+def test_what_binds_a_name(source: str) -> None:
+    assert defines(source, "x")
+
+
+@pytest.mark.parametrize("source", ["print(x)", "y = x", "x == 1", "f(x=1)", "xx = 1", "# x = 1"])
+def test_what_does_not_bind_a_name(source: str) -> None:
+    assert not defines(source, "x")
+
+
+def test_a_cleared_notebook_that_keeps_its_counts_has_no_baseline() -> None:
+    found = verdict(
+        [code("1", count=1), code("x = 1", count=2)],
+        [code("1", result(text_plain="1"), count=1), code("x = 1", count=2)],
+    )
+    assert (found.verdict, statuses(found)) == ("unverifiable", ["no-baseline", "no-baseline"])
 
 
 def test_empty_cells_do_not_count() -> None:
@@ -145,6 +199,20 @@ def test_the_cuts_of_a_stream_and_the_race_of_two_do_not_count() -> None:
 
 def test_execution_counts_do_not_count() -> None:
     assert compare_outputs([result(1, text_plain="1")], [result(9, text_plain="1")]) == ""
+
+
+def test_a_line_that_was_added_or_is_gone_is_said_so() -> None:
+    old, new = [stream("a\nc\n")], [stream("a\nb\nc\n")]
+    assert compare_outputs(old, new) == "stdout: added 'b'"
+    assert compare_outputs(new, old) == "stdout: gone 'b'"
+
+
+def test_plain_text_is_shown_before_html_and_style_sheets_do_not_count() -> None:
+    old = [result(text_html="<style>a</style><b>1</b>", text_plain="1")]
+    new = [result(text_html="<style>b</style><b>2</b>", text_plain="2")]
+    assert compare_outputs(old, new) == "text/plain: '1' -> '2'"
+    same = [result(text_html="<style>b</style><b>1</b>", text_plain="1")]
+    assert compare_outputs(old, same) == ""
 
 
 def test_html_is_compared_beside_its_text() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,46 @@ def test_files_can_be_left_out_and_added() -> None:
     assert [file.path for file in recipe.files] == ["helper.py", "notes.txt"]
 
 
+def source_distribution(folder: Path, name: str, ran: Path) -> None:
+    """A source distribution whose setup.py tells that it ran."""
+    root = folder / f"{name}-1.0"
+    root.mkdir(parents=True)
+    (root / "setup.py").write_text(
+        f"open({str(ran)!r}, 'w').write('x')\n"
+        f"from setuptools import setup\nsetup(name={name!r}, version='1.0')\n"
+    )
+    with tarfile.open(folder / f"{name}-1.0.tar.gz", "w:gz") as archive:
+        archive.add(root, f"{name}-1.0")
+    shutil.rmtree(root)
+
+
+def test_code_that_a_notebook_names_is_not_run_to_learn_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    source_distribution(tmp_path / "links", "ipydock-test-evil", ran)
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "links"))
+    evil = samples.requested("evil", "ipydock-test-evil", None, requirement="ipydock-test-evil")
+    six = samples.requested("six", "six", "1.17.0")
+    recipe = synthesize(samples.capture(requested=(evil, six), closure=()), Options(base=BASE))
+    assert not ran.exists()
+    assert "six==1.17.0" in recipe.lock
+    assert "ipydock-test-evil" not in recipe.lock
+    assert any("ipydock-test-evil" in warning for warning in recipe.warnings)
+
+
+def test_what_is_installed_here_may_be_built_from_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    source_distribution(tmp_path / "links", "ipydock-test-mine", ran)
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "links"))
+    mine = samples.requested("mine", "ipydock-test-mine", "1.0")
+    recipe = synthesize(samples.capture(requested=(mine,), closure=()), Options(base=BASE))
+    assert "ipydock-test-mine==1.0" in recipe.lock
+    assert ran.exists()
+
+
 def test_the_user_has_the_last_word_on_versions() -> None:
     options = Options(base=BASE, add_pip=("six==1.16.0",))
     recipe = synthesize(samples.capture(), options)
@@ -82,7 +124,6 @@ def test_a_guess_is_shown_as_a_guess() -> None:
     recipe = synthesize(samples.capture(requested=(guess,), closure=()), Options(base=BASE))
     line = next(line for line in recipe.dockerfile.splitlines() if "python-dateutil==" in line)
     assert "a guess" in line
-    assert any("is a guess" in warning for warning in recipe.warnings)
 
 
 def test_what_has_no_name_is_left_out() -> None:
