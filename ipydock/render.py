@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .models import Capture, CellStatus, Evidence, Recipe, Requested, Verdict
+from .models import Blame, Capture, CellStatus, Evidence, Recipe, Requested, Verdict
 from .recipe.wanted import needed
 
 SIGN: dict[CellStatus, tuple[str, str, str]] = {
@@ -106,14 +107,12 @@ def verdict_view(verdict: Verdict) -> RenderableType:
     }
     summary = ", ".join(f"{count} {SIGN[status][2]}" for status, count in counts.items())
     table = _table()
-    for cell in verdict.cells:
-        if cell.status in ("same", "no-baseline", "not-run"):
-            continue
-        sign, style, word = SIGN[cell.status]
-        detail = Text(cell.detail)
-        if cell.blame:
-            detail.append(f"  [{cell.blame}]", style="bold")
-        table.add_row(f"cell {cell.number}", Text(f"{sign} {word}", style=style), detail)
+    for row in notable(verdict):
+        sign, style, word = SIGN[row.status]
+        detail = Text(row.detail)
+        if row.blame:
+            detail.append(f"  [{row.blame}]", style="bold")
+        table.add_row(row.cells, Text(f"{sign} {word}", style=style), detail)
     parts: list[RenderableType] = [
         Text.assemble((f"{verdict.verdict}", f"bold {colour}"), f"  {words}"),
         strip,
@@ -122,6 +121,32 @@ def verdict_view(verdict: Verdict) -> RenderableType:
     if table.row_count:
         parts.append(Padding(table, (1, 0, 0, 2)))
     return Group(*parts, _notes(verdict.warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Cells of which the same is to be said; ``cells`` is such as ``cells 3, 5, 6 and 9 more``."""
+
+    cells: str
+    status: CellStatus
+    blame: Blame | None
+    detail: str
+
+
+def notable(verdict: Verdict) -> list[Row]:
+    """What a reader should look at: the cells that are not the same, alike ones together."""
+    groups: dict[tuple[CellStatus, Blame | None, str], list[int]] = {}
+    for cell in verdict.cells:
+        if cell.status not in ("same", "no-baseline", "not-run"):
+            groups.setdefault((cell.status, cell.blame, cell.detail), []).append(cell.number)
+    return [Row(_cells(numbers), *key) for key, numbers in groups.items()]
+
+
+def _cells(numbers: list[int]) -> str:
+    if len(numbers) == 1:
+        return f"cell {numbers[0]}"
+    more = f" and {len(numbers) - 4} more" if len(numbers) > 4 else ""
+    return f"cells {', '.join(map(str, numbers[:4]))}{more}"
 
 
 def _doubt(item: Requested) -> str:

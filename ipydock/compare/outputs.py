@@ -8,10 +8,11 @@ from typing import Any
 
 from ..notebook import OWN_OUTPUT
 from .images import difference
-from .text import first_difference, normalized
+from .text import first_difference, normalized, normalized_markup
 
 # Types that say nothing that the others of the same bundle do not say better.
 _IGNORED = frozenset({"application/vnd.jupyter.widget-view+json"})
+_MARKUP = frozenset({"text/html", "image/svg+xml"})
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
@@ -79,7 +80,8 @@ def _rich(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 def _data(mime: str, old: Any, new: Any) -> str:
     if mime in _IMAGES:
         return difference(_text(old), _text(new))
-    left, right = (normalized(_text(value)) for value in (old, new))
+    clean = normalized_markup if mime in _MARKUP else normalized
+    left, right = (clean(_text(value)) for value in (old, new))
     return "" if left == right else first_difference(left, right)
 
 

@@ -9,7 +9,8 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # ECMA-48 control sequences
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 _KERNEL_FILE = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py")  # where ipykernel says a cell is
 _SITE = re.compile(r"\S*[/\\](?:site|dist)-packages[/\\]")
-_STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL | re.IGNORECASE)
+# In HTML and SVG: style sheets, and comments, in which programs put their own version.
+_UNSEEN = re.compile(r"<style\b.*?</style>|<!--.*?-->", re.DOTALL | re.IGNORECASE)
 # Ids that libraries number or draw anew: scikit-learn's diagrams, pandas' Styler.
 _HTML_ID = re.compile(r"\b(sk-(?:container|estimator)-id-)\d+|\bT_[0-9a-f]{5}_?")
 
@@ -24,10 +25,14 @@ def normalized(text: str) -> str:
     text = _ADDRESS.sub("0x…", text)
     text = _KERNEL_FILE.sub("<cell>", text)
     text = _SITE.sub("site-packages/", text)
-    text = _STYLE.sub("", text)
-    text = _HTML_ID.sub(lambda match: f"{match[1] or 'T_'}…", text)
     lines = (line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n"))
     return "\n".join(lines).rstrip()
+
+
+def normalized_markup(text: str) -> str:
+    """HTML or SVG without what is not seen: styles, comments and the ids that libraries number."""
+    text = _UNSEEN.sub("", text)
+    return normalized(_HTML_ID.sub(lambda match: f"{match[1] or 'T_'}…", text))
 
 
 def first_difference(old: str, new: str, limit: int = 80) -> str:

@@ -15,7 +15,16 @@ from ..errors import IpydockError
 from ..models import Capture, Image, Recipe, Rerun, Verdict
 from ..notebook import OWN_OUTPUT
 from ..recipe.wanted import needed
-from ..render import SIGN, WORDS, capture_view, recipe_view, relative, to_text, verdict_view
+from ..render import (
+    SIGN,
+    WORDS,
+    capture_view,
+    notable,
+    recipe_view,
+    relative,
+    to_text,
+    verdict_view,
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ class Dockerized:
             words=WORDS,
             relative=relative,
             used=needed(self.capture.loaded),
+            notable=notable(self.verdict) if self.verdict else (),
             image_line=_image_line(self.image) if self.image else "",
         )
 

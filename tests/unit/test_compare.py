@@ -12,7 +12,7 @@ from PIL import Image
 from ipydock.compare.blame import defines
 from ipydock.compare.notebooks import compare
 from ipydock.compare.outputs import compare_outputs
-from ipydock.compare.text import normalized
+from ipydock.compare.text import normalized, normalized_markup
 from ipydock.models import CellRun, Rerun, Verdict
 from ipydock.notebook import load
 from tests.samples import code, error, notebook, result, stream
@@ -236,11 +236,24 @@ def test_a_type_that_only_one_side_has_does_not_hide_the_rest() -> None:
         ("\x1b[31mred\x1b[0m", "red"),
         (" 10%|# |\r 50%|## |\r100%|###|\n", "100%|###|\n"),
         ("line  \n", "line\n"),
-        ('<div id="sk-container-id-1">', '<div id="sk-container-id-7">'),
     ],
 )
 def test_what_always_changes_in_text_is_taken_out(old: str, new: str) -> None:
     assert normalized(old) == normalized(new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('<div id="sk-container-id-1">', '<div id="sk-container-id-7">'),
+        ("<style>\na\n</style><b>1</b>", "<style>b</style><b>1</b>"),
+        ("<svg><!-- by dot 2.40\n--></svg>", "<svg><!-- by dot 2.43\n--></svg>"),
+        ('<table id="T_1a2b3">', '<table id="T_9f8e7">'),
+    ],
+)
+def test_what_is_not_seen_in_markup_is_taken_out(old: str, new: str) -> None:
+    assert normalized_markup(old) == normalized_markup(new)
+    assert normalized_markup(old) != normalized_markup(new + "<b>more</b>")
 
 
 @pytest.mark.parametrize(("old", "new"), [("0x1F", "0x2F"), ("a  b", "a b"), ("1.0", "1.00")])

@@ -28,7 +28,6 @@ from ipydock.kernel.relay import MAGIC
 from tests.fakes import LocalKernelProcess
 from tests.kernels import client_of, dead, displayed, execute, go, printed, reply_to, text
 
-
 pytestmark = pytest.mark.slow
 
 

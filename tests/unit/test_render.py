@@ -1,0 +1,127 @@
+"""What people read, compared whole."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from ipydock.events import (
+    CellFinished,
+    Event,
+    LogLine,
+    StageFinished,
+    StageStarted,
+    StepFinished,
+    StepStarted,
+    Warned,
+)
+from ipydock.models import CellVerdict, Loaded, Verdict
+from ipydock.render import capture_view, to_text, verdict_view
+from ipydock.terminal import TerminalProgress
+from tests import samples
+
+
+def test_a_capture_shows_doubtful_things_first() -> None:
+    found = samples.capture(
+        requested=(
+            samples.requested("six", "six", "1.17.0"),
+            samples.requested("cv2", "opencv-python", None, guess=True),
+            samples.requested("mine", None, None, "from mine import x"),
+        ),
+        loaded=(
+            Loaded(distribution="tabulate", version="0.9", by="pandas"),
+            Loaded(distribution="idna", version="3", by="not known"),
+        ),
+        warnings=("Look out.", "Look out."),
+    )
+    assert to_text(capture_view(found)) == (
+        "sample.ipynb needs Python 3.11  captured from 3.11.7\n\n"
+        "Doubtful: not installed where the notebook was captured\n"
+        "  opencv-python  a guess                cell 1: import cv2\n"
+        "  mine           no distribution known  cell 1: from mine import x\n\n"
+        "Python packages\n"
+        "  six  1.17.0  cell 1: import six\n\n"
+        "In use with them\n"
+        "  tabulate  0.9  pandas\n"
+        "  and 1 more in memory that the results do not need\n\n"
+        "System packages\n"
+        "  graphviz    cell 2: !dot -V\n\n"
+        "Local modules\n"
+        "  helper.py\n\n"
+        "Files\n"
+        "  data/a.csv  0 B\n"
+        "  big.bin     1.0 GB, mount\n\n"
+        "! Look out."
+    )
+
+
+def test_a_verdict_says_the_same_of_like_cells_once() -> None:
+    def cell(number: int, **more: object) -> CellVerdict:
+        return CellVerdict.model_validate({"index": number, "number": number, **more})
+
+    verdict = Verdict(
+        notebook="x.ipynb",
+        verdict="failed",
+        cells=(
+            cell(1, status="same"),
+            cell(2, status="error", blame="data", detail="FileNotFoundError: x"),
+            *(cell(n, status="error", blame="data", detail="NameError: y") for n in range(3, 9)),
+            cell(9, status="not-run"),
+        ),
+    )
+    assert to_text(verdict_view(verdict)) == (
+        "failed  It fails in the clean environment.\n"
+        "  ✓✗✗✗✗✗✗✗-\n"
+        "  1 same, 7 error, 1 not run\n\n"
+        "  cell 2                       ✗ error  FileNotFoundError: x  [data]\n"
+        "  cells 3, 4, 5, 6 and 2 more  ✗ error  NameError: y  [data]"
+    )
+
+
+EVENTS: list[Event] = [
+    StageStarted("build", "Build x"),
+    StepStarted("build", "1", "RUN quick"),
+    StepFinished("build", "1", 0.1),
+    StepStarted("build", "2", "RUN slow"),
+    LogLine("build", "a line", "2"),
+    StepFinished("build", "2", 12.34),
+    Warned("build", "careful"),
+    CellFinished(0, 1, 3, "ok", 0.1),
+    CellFinished(1, 2, 3, "ok", 3.0),
+    CellFinished(2, 3, 3, "error", 0.1),
+    StageFinished("build", 13.0, "all done"),
+]
+
+
+def lines(*, verbose: bool = False, quiet: bool = False) -> list[str]:
+    page = io.StringIO()
+    with TerminalProgress(Console(file=page), verbose=verbose, quiet=quiet) as progress:
+        for event in EVENTS:
+            progress(event)
+    return page.getvalue().splitlines()
+
+
+def test_progress_lists_what_took_its_time() -> None:
+    assert lines() == [
+        "Build x",
+        "   12.3 s    RUN slow",
+        "  ! careful",
+        "    3.0 s    cell 2 of 3",
+        "    0.1 s    cell 3: error",
+        "   13.0 s  all done",
+    ]
+
+
+def test_progress_can_say_more_or_nothing() -> None:
+    assert "           a line" in lines(verbose=True)
+    assert lines(quiet=True) == []
+
+
+def test_progress_on_a_terminal_ends_with_the_same_lines() -> None:
+    page = io.StringIO()
+    console = Console(file=page, force_terminal=True, width=60)
+    with TerminalProgress(console) as progress:
+        for event in EVENTS:
+            progress(event)
+    assert "all done" in page.getvalue()
