@@ -11,10 +11,12 @@ from rich.text import Text
 
 from . import __version__
 from .engine.client import build_client
+from .engine.interface import Engine
 from .engine.select import NAMES, connect
 from .errors import EngineError, IpydockError
 from .hosts import ca_bundle, cache_folder
 
+BASE = "python:3.12-slim-bookworm"  # any base will do
 ENOUGH_DISK = 5e9  # bytes: an image of a data-science notebook takes 0.6 GB, its build caches more
 
 
@@ -35,7 +37,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at the engines, the disk, the certificates and the package index."""
     return [
-        *(_engine(name) for name in NAMES),
+        *(finding for name in NAMES for finding in _engine(name)),
         _client(),
         _index(),
         _disk(),
@@ -55,13 +57,25 @@ def view(findings: list[Finding]) -> RenderableType:
     return Group(*lines)
 
 
-def _engine(name: str) -> Finding:
+def _engine(name: str) -> list[Finding]:
     try:
-        info = connect(name).info()
+        engine = connect(name)
+        info = engine.info()
     except EngineError as error:
-        return Finding(name, ok=False, says=error.message, mend=error.hint)
+        return [Finding(name, ok=False, says=error.message, mend=error.hint)]
     says = f"{info.version} at {info.address}. {info.isolation}"
-    return Finding(name, ok=not info.notes, says=says, mend=" ".join(info.notes))
+    found = [Finding(name, ok=not info.notes, says=says, mend=" ".join(info.notes))]
+    if name == "docker":  # podman would pull it
+        found.append(_registry(engine))
+    return found
+
+
+def _registry(engine: Engine) -> Finding:
+    try:
+        pinned = engine.resolve(BASE)
+    except IpydockError as error:
+        return Finding("  base images", ok=False, says=error.message, mend=error.hint)
+    return Finding("  base images", ok=True, says=f"{pinned[:60]}… can be had")
 
 
 def _client() -> Finding:

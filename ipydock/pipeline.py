@@ -21,6 +21,7 @@ from .capture import capture as capture_file
 from .capture import capture_session
 from .compare.notebooks import compare as compare_notebooks
 from .engine.interface import Engine
+from .engine.pins import pin
 from .engine.select import select
 from .errors import BaseImageError, InputError
 from .events import OnEvent, StageFinished, StageStarted, Warned
@@ -138,7 +139,7 @@ def synthesize(
     base = options.base or default_base(found)
     if engine is not None:
         try:
-            base = engine.pin(base, pull=pull, cancel=cancel)
+            base = pin(engine, base, pull=pull, cancel=cancel)
         except BaseImageError as error:
             if to_build:
                 raise

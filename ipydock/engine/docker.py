@@ -15,7 +15,7 @@ from ..events import OnEvent
 from ..hosts import ca_bundle, cache_folder
 from ..models import Image, Limits, Recipe
 from ..process import Cancellation, ProcessPlan, run
-from . import labels, pins
+from . import labels
 from .buildlog import BuildLog
 from .client import BuildClient, build_client, executables
 from .containers import ended, killed_for_memory, new_name, run_options
@@ -67,15 +67,17 @@ class DockerEngine:
             notes=tuple(notes),
         )
 
-    def pin(self, base: str, *, pull: bool = False, cancel: Cancellation | None = None) -> str:
-        """The base with the digest it stands for; remembered until ``pull`` asks again."""
+    @property
+    def identity(self) -> str:
+        """The id of the daemon."""
+        return str(self._daemon.get("ID", self._address))
+
+    def resolve(self, base: str, *, cancel: Cancellation | None = None) -> str:
+        """The base with the digest that its registry says it stands for now."""
         import docker.errors
 
         if "@sha256:" in base:
             return base
-        engine = str(self._daemon.get("ID", self._address))
-        if not pull and (known := pins.recall(engine, base)):
-            return known
         if cancel is not None:
             cancel.check()
         with self._faults():
@@ -91,9 +93,7 @@ class DockerEngine:
                         "wants `docker login`.",
                     ) from error
         # An image that was only ever built here has no digest in any registry.
-        pinned = f"{base}@{digest}" if digest else base
-        pins.remember(engine, base, pinned)
-        return pinned
+        return f"{base}@{digest}" if digest else base
 
     def _local_digest(self, base: str) -> str | None:
         """The digest of an image that is here; empty if it has none; None if it is not here."""

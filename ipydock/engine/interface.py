@@ -53,8 +53,14 @@ class Engine(Protocol):
     def info(self) -> EngineInfo:
         """Say what this engine is. Raises `EngineError` if it does not answer."""
 
-    def pin(self, base: str, *, pull: bool = False, cancel: Cancellation | None = None) -> str:
-        """The base with the digest it stands for now (``name:tag@sha256:...``).
+    @property
+    def identity(self) -> str:
+        """What tells this engine from others of its kind, on this machine or another."""
+
+    def resolve(self, base: str, *, cancel: Cancellation | None = None) -> str:
+        """The base with the digest that its registry says it stands for now.
+
+        That is ``name:tag@sha256:...``; a base that has no digest is returned as it is.
 
         Raises:
             BaseImageError: it does not exist or cannot be reached.

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from ..files import write_atomic
 from ..hosts import cache_folder
+from ..process import Cancellation
+from .interface import Engine
 
 
 def _file() -> Path:
@@ -26,14 +28,21 @@ def _read() -> dict[str, str]:
     return pins if isinstance(pins, dict) else {}
 
 
-def recall(engine: str, base: str) -> str | None:
-    """The pinned reference of a base on the engine with this id, None if it was never asked."""
-    pin = _read().get(f"{engine} {base}")
-    return pin if isinstance(pin, str) else None
+def pin(
+    engine: Engine, base: str, *, pull: bool = False, cancel: Cancellation | None = None
+) -> str:
+    """The base with its digest: the one that is remembered, or with ``pull`` the one of now.
 
-
-def remember(engine: str, base: str, pinned: str) -> None:
-    """Keep what a base stood for."""
-    pins = {**_read(), f"{engine} {base}": pinned}
-    _file().parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(_file(), json.dumps(pins, indent=1, sort_keys=True) + "\n")
+    Raises:
+        BaseImageError: the base does not exist or cannot be reached.
+    """
+    key = f"{engine.identity} {base}"
+    known = _read().get(key)
+    if isinstance(known, str) and not pull:
+        return known
+    found = engine.resolve(base, cancel=cancel)
+    if "@sha256:" in found and found != base:
+        pins = {**_read(), key: found}
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(_file(), json.dumps(pins, indent=1, sort_keys=True) + "\n")
+    return found

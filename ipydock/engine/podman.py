@@ -14,7 +14,7 @@ from ..events import OnEvent
 from ..hosts import ca_bundle, cache_folder
 from ..models import Image, Limits, Recipe
 from ..process import Cancellation, Completed, ProcessPlan, run
-from . import labels, pins
+from . import labels
 from .buildlog import BuildLog
 from .client import executables
 from .containers import ended, killed_for_memory, new_name, run_options
@@ -62,13 +62,16 @@ class PodmanEngine:
             isolation="The notebook runs in a container: no network, no capabilities.",
         )
 
-    def pin(self, base: str, *, pull: bool = False, cancel: Cancellation | None = None) -> str:
-        """The base with the digest it stands for; remembered until ``pull`` asks again."""
+    @property
+    def identity(self) -> str:
+        """There is one for each user; its images are kept in one place."""
+        return self.name
+
+    def resolve(self, base: str, *, cancel: Cancellation | None = None) -> str:
+        """The base with the digest that its registry says it stands for now; it is pulled."""
         full = _qualified(base)
         if "@sha256:" in full:
             return full
-        if not pull and (known := pins.recall("podman", full)):
-            return known
         done = self._run("pull", "--quiet", full, cancel=cancel)
         found = self._run("image", "inspect", "--format", "{{.Digest}}", full)
         if found.returncode:
@@ -78,9 +81,7 @@ class PodmanEngine:
                 "`podman login`.",
                 evidence=done.stderr,
             )
-        pinned = f"{full}@{found.stdout.strip()}"
-        pins.remember("podman", full, pinned)
-        return pinned
+        return f"{full}@{found.stdout.strip()}"
 
     def find(self, recipe: Recipe) -> Image | None:
         """The image of this recipe, if it has been built already."""

@@ -46,9 +46,14 @@ class VenvEngine:
             isolation=WEAKER,
         )
 
-    def pin(self, base: str, *, pull: bool = False, cancel: Cancellation | None = None) -> str:
+    @property
+    def identity(self) -> str:
+        """There is one."""
+        return self.name
+
+    def resolve(self, base: str, *, cancel: Cancellation | None = None) -> str:
         """The base as it is: there is no image to look up, and none is used."""
-        del pull, cancel
+        del cancel
         return base
 
     def find(self, recipe: Recipe) -> Image | None:

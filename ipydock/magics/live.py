@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,6 @@ from ..events import (
     StageFinished,
     StageStarted,
     StepStarted,
-    Warned,
 )
 from ..terminal import TerminalProgress
 from .result import Progress
@@ -34,14 +32,8 @@ class LiveProgress:
 
     def __init__(self) -> None:
         self._lines: list[tuple[str, str, str]] = []
-        self._warnings: list[str] = []
         self._handle: DisplayHandle | None = None
         self._shown = 0.0
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """The warnings so far."""
-        return tuple(self._warnings)
 
     def __enter__(self) -> LiveProgress:
         self._handle = display(Progress(()), display_id=True)
@@ -68,9 +60,6 @@ class LiveProgress:
             case CellStarted() if self._lines:
                 detail = f"cell {event.number} of {event.total}"
                 self._lines[-1] = (self._lines[-1][0], detail, "now")
-            case Warned():
-                self._warnings.append(event.text)
-                return
             case _:
                 return
         if isinstance(event, StageStarted | StageFinished) or (
@@ -84,29 +73,8 @@ class LiveProgress:
             self._handle.update(Progress(tuple(self._lines), failure))
 
 
-class TerminalLive(AbstractContextManager["TerminalLive"]):
-    """Renders events as lines on standard error, for plain IPython."""
-
-    def __init__(self) -> None:
-        self._progress = TerminalProgress(Console(file=sys.stderr, highlight=False))
-
-    def __enter__(self) -> TerminalLive:
-        self._progress.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.__exit__(kind, error, trace)
-
-    def __call__(self, event: Event) -> None:
-        """Take one event."""
-        self._progress(event)
-
-
-def progress_for(shell: InteractiveShell) -> LiveProgress | TerminalLive:
+def progress_for(shell: InteractiveShell) -> LiveProgress | TerminalProgress:
     """The progress display that suits the shell: only a kernel can rewrite its outputs."""
-    return LiveProgress() if hasattr(shell, "kernel") else TerminalLive()
+    if hasattr(shell, "kernel"):
+        return LiveProgress()
+    return TerminalProgress(Console(file=sys.stderr, highlight=False))
