@@ -43,9 +43,14 @@ def run_sync(
     thread = threading.Thread(target=body, name="ipydock-loop")
     with interrupts_raise(cancel):
         thread.start()
-        while (event := _next(reported)) is not None:
-            on_event(event)
-        thread.join()
+        try:
+            while (event := _next(reported)) is not None:
+                on_event(event)
+        except BaseException:
+            cancel.cancel()  # nobody listens any more, as after `ipydock ... | head`
+            raise
+        finally:
+            thread.join()
     if failure:
         raise failure[0]
     return outcome[0]

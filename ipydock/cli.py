@@ -92,8 +92,11 @@ def capture_command(notebook: Path, output: Path | None, **options: Any) -> None
     from .render import capture_view
 
     common, options = _common(options)
+    loaded = load(notebook)
+    if output is not None and output.exists() and output.samefile(notebook):
+        raise InputError(f"{output} is the notebook itself.", hint="Choose another -o.")
     with common.progress() as progress:
-        found = _capture(load(notebook), options, progress)
+        found = _capture(loaded, options, progress)
     if output is not None:
         _write(output, found.model_dump_json(indent=1) + "\n")
     _show(common, found, capture_view)
@@ -221,7 +224,7 @@ def verify_command(notebook: Path, output: Path | None, **options: Any) -> None:
             loaded,
             **only(options, CAPTURE),
             engine=engine,
-            recipe_options=recipe_options_of(loaded.folder, options),
+            recipe_options=recipe_options_of(loaded, options),
             build_options=pipeline.BuildOptions(**only(options, BUILD)),
             limits=limits_of(options),
             out=out,
@@ -272,9 +275,7 @@ def _container_engine(name: str) -> Any:
     """The engine that knows the digests of base images; none if none is here and none was named."""
     from .engine.select import connect, select
 
-    if name != "auto":
-        return connect(name)
-    engine, _ = select()
+    engine = connect(name) if name != "auto" else select()[0]
     return None if engine.name == "venv" else engine
 
 
@@ -295,7 +296,7 @@ def _recipe(
     from . import pipeline
 
     loaded = load(notebook)
-    chosen = recipe_options_of(loaded.folder, options)
+    chosen = recipe_options_of(loaded, options)
     found = _capture(loaded, options, progress)
     recipe = pipeline.synthesize(
         found,
@@ -362,15 +363,29 @@ def _run() -> int:
         click.echo("\nInterrupted; nothing was left running.", err=True)
         return 130
     except IpydockError as error:
-        _report(error, verbose=verbose)
+        _report(error, verbose)
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does; say nothing more to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        return 141  # as a process that SIGPIPE ends
+    except Exception as error:  # noqa: BLE001 - whatever is left is a defect of ipydock's own
+        _report(InternalError(f"ipydock itself failed: {type(error).__name__}: {error}"), verbose)
+        return InternalError.exit_code
 
 
-def _report(error: IpydockError, *, verbose: bool) -> None:
+class InternalError(IpydockError):
+    """Something that should not have happened; 70 is EX_SOFTWARE of sysexits.h."""
+
+    exit_code = 70
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="This is a defect; -v shows where it happened.")
+
+
+def _report(error: IpydockError, verbose: bool) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if verbose:
         click.echo(traceback.format_exc(), err=True)

@@ -10,6 +10,13 @@ import secrets
 from pathlib import Path
 
 _CHUNK = 1 << 20
+SKIPPED_FOLDERS = frozenset(
+    {".git", ".hg", ".svn", ".ipynb_checkpoints", "__pycache__", "node_modules", ".venv", "venv"}
+    | {".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache", "site-packages"}
+)
+# A build context: all that is in it, and the start of its Dockerfile's first line.
+CONTEXT_ENTRIES = ("Dockerfile", "requirements.lock", ".dockerignore", "project", "notebook")
+CONTEXT_HEADING = "# What the notebook "
 
 SECRET_NAMES = re.compile(
     r"""
@@ -36,6 +43,20 @@ def is_secret(path: str) -> bool:
     if name.endswith(EXAMPLE_SUFFIXES):
         return False
     return bool(SECRET_NAMES.fullmatch(name)) or not SECRET_FOLDERS.isdisjoint(folders)
+
+
+def is_context(folder: Path) -> bool:
+    """Whether a folder is a build context that ipydock wrote, with nothing else in it."""
+    try:
+        entries = {entry.name for entry in folder.iterdir() if not entry.is_symlink()}
+        if entries != {*CONTEXT_ENTRIES[:3], *(entries & set(CONTEXT_ENTRIES[3:]))}:
+            return False
+        if any(entry.is_symlink() for entry in folder.iterdir()):
+            return False
+        with (folder / "Dockerfile").open(encoding="utf-8") as stream:
+            return stream.readline().startswith(CONTEXT_HEADING)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def sha256(path: Path) -> str:

@@ -8,6 +8,7 @@ which is what a reader sees as ``[3]`` after "Restart kernel and run all".
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -308,6 +309,18 @@ class CellVerdict(Model):
     status: CellStatus
     blame: Blame | None = None
     detail: str = ""
+
+
+# A host with a port, path components and a tag; distribution/reference, "grammar".
+_TAG = re.compile(
+    r"([A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
+)
+
+
+def is_tag(name: str) -> bool:
+    """Whether an image can have this name."""
+    return len(name) <= 255 and bool(_TAG.fullmatch(name))
 
 
 class ImageSummary(Model):

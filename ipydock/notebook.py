@@ -94,6 +94,11 @@ def code_cells(node: Any) -> Iterator[CodeCell]:
             yield CodeCell(index, number, cell["source"])
 
 
+def may_raise(cell: Any) -> bool:
+    """Whether a cell is tagged ``raises-exception``, as nbclient and Jupyter Book have it."""
+    return "raises-exception" in cell["metadata"].get("tags", [])
+
+
 def without_own_magics(source: str) -> str:
     """A cell's source with ipydock's own magics commented out, line for line.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +12,7 @@ import click
 
 from .errors import InputError
 from .models import Limits
+from .notebook import Notebook
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,8 +93,8 @@ def only(options: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: options[name] for name in names if name in options}
 
 
-def recipe_options_of(folder: Path, options: Mapping[str, Any]) -> Any:
-    """The `ipydock.Options` that these options ask for; files are looked for below ``folder``."""
+def recipe_options_of(notebook: Notebook, options: Mapping[str, Any]) -> Any:
+    """The `ipydock.Options` that these ask for; files are looked for beside the notebook."""
     from .recipe.context import include
     from .recipe.synthesize import Options
 
@@ -107,17 +110,40 @@ def recipe_options_of(folder: Path, options: Mapping[str, Any]) -> Any:
         add_apt=options["add_apt"],
         add_pip=options["add_pip"],
         env=tuple(pairs),
-        files=include(folder, options["include"]),
+        files=include(notebook, options["include"]),
         exclude=options["exclude"],
     )
 
 
+def _mount(text: str) -> str:
+    """A mount with an absolute source: a bare name would be a volume of the engine's."""
+    source, colon, rest = text.partition(":")
+    if not colon or not rest:
+        raise InputError(
+            f"{text!r} is not a mount.", hint="Write --mount SOURCE:TARGET or SOURCE:TARGET:rw."
+        )
+    path = Path(source).absolute()
+    remote = os.environ.get("DOCKER_HOST", "").startswith(("ssh:", "tcp:"))
+    if not remote and not path.exists():
+        raise InputError(f"There is no {path} to mount.", hint="Check --mount.")
+    return f"{path}:{rest}"
+
+
 def limits_of(options: Mapping[str, Any]) -> Limits:
-    """The limits that these options ask for."""
+    """The limits that these options ask for.
+
+    Raises:
+        InputError: one of them is not what its kind should be.
+    """
+    memory = options["memory"]
+    if memory is not None and not re.fullmatch(r"[1-9]\d*[bkmg]?", memory.lower()):
+        raise InputError(f"{memory!r} is not an amount of memory.", hint="Write --memory 4g.")
+    if options["cpus"] is not None and options["cpus"] <= 0:
+        raise InputError("--cpus must be more than 0.", hint="Write --cpus 1.5.")
     return Limits(
         network=options["network"] == "on",
         memory=options["memory"],
         cpus=options["cpus"],
         timeout=options["timeout"] or None,
-        mounts=options["mount"],
+        mounts=tuple(_mount(text) for text in options["mount"]),
     )

@@ -1,7 +1,7 @@
 """The five stages put together: what every front end calls and only renders.
 
-Each function takes the notebook as a path, an nbformat node or a loaded `Notebook`, reports
-progress through ``on_event`` and stops when ``cancel`` is raised. Those that take long have an
+Each function takes the notebook as a path, an nbformat node or a loaded `Notebook` and reports
+progress through ``on_event``. Those that take long stop when ``cancel`` is raised, and have an
 async form, which runs the same code in a thread and may be cancelled like any task.
 """
 
@@ -35,10 +35,11 @@ from .models import (
     Rerun,
     Seconds,
     Verdict,
+    is_tag,
 )
 from .notebook import Notebook, load
 from .process import Cancellation
-from .recipe.context import include, write_context
+from .recipe.context import write_context
 from .recipe.synthesize import Options, default_base
 from .recipe.synthesize import synthesize as synthesize_recipe
 
@@ -47,11 +48,22 @@ NotebookLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Notebook
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """How an image is built: ``-t``, ``--no-cache``, ``--pull``."""
+    """How an image is built: ``-t``, ``--no-cache``, ``--pull``.
+
+    Raises:
+        InputError: ``tag`` is not a name that an image can have.
+    """
 
     tag: str | None = None
     no_cache: bool = False
     pull: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tag is not None and not is_tag(self.tag):
+            raise InputError(
+                f"{self.tag!r} is not a name for an image.",
+                hint="Write one in lower case such as me/analysis:1.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +251,8 @@ def rerun(
     chosen = engine or select(image.engine)[0]
     if out is not None:
         check_output(notebook, out)
+    if chosen.name == "venv" and limits and (limits.memory or limits.cpus):
+        on_event(Warned("rerun", "Without a container --memory and --cpus do not apply."))
     return aio.run_sync(
         lambda emit: execute(
             notebook, image, engine=chosen, limits=limits or Limits(), out=out, on_event=emit
@@ -284,7 +298,7 @@ def verification(
         python, kernel, live: what to capture, see `capture`.
         engine: an engine or its name; ``auto`` takes the first that works.
         recipe_options: base image and additions.
-        build_options: tag, platform, caches.
+        build_options: tag, caches.
         limits: network, memory, CPUs, processes, seconds a cell.
         out: where the executed notebook is written; nowhere if it is None.
         on_event: receives the progress.
@@ -379,11 +393,6 @@ async def rerun_async(
 async def verify_async(nb: NotebookLike, **options: Any) -> Verdict:
     """`verify`, with the same arguments, without blocking the loop; cancelling ends all of it."""
     return await aio.in_thread(lambda flag: verify(nb, **options, cancel=flag))
-
-
-def included(nb: NotebookLike, patterns: tuple[str, ...]) -> Options:
-    """Options with the files that ``--include`` patterns match below the notebook's folder."""
-    return Options(files=include(load(nb).folder, patterns))
 
 
 def save_context(recipe: Recipe, nb: NotebookLike, target: Path) -> None:

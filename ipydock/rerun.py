@@ -28,7 +28,7 @@ from .events import CellFinished, CellOutcome, CellStarted, OnEvent, StageFinish
 from .files import write_atomic
 from .kernel.manager import RELAY_COMMAND, ContainerKernelManager, running_kernel
 from .models import CellRun, Image, Limits, Rerun
-from .notebook import Notebook, code_cells, stripped
+from .notebook import Notebook, code_cells, may_raise, stripped
 
 START_TIMEOUT = 120.0  # seconds until a kernel must have answered; a cold disk is slow
 
@@ -42,11 +42,33 @@ def check_output(notebook: Notebook, out: Path) -> None:
     """Refuse to write over the original, and find out before the work that writing is possible.
 
     Raises:
-        InputError: ``out`` is the notebook itself, or its folder does not exist or is read-only.
+        InputError: ``out`` is the notebook itself, some other file or a folder, or it cannot be
+            written.
     """
+    try:
+        _check_output(notebook, out)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+
+
+def _unwritable(out: Path, error: OSError) -> InputError:
+    return InputError(
+        f"The executed notebook cannot be written to {out}: {error.strerror}.",
+        hint="Choose another place with -o.",
+    )
+
+
+def _check_output(notebook: Notebook, out: Path) -> None:
     if notebook.path is not None and out.exists() and out.samefile(notebook.path):
         raise InputError(
             f"The output {out} is the notebook itself, which is never written to.",
+            hint="Choose another -o.",
+        )
+    if out.is_dir():
+        raise InputError(f"{out} is a folder.", hint="Name a file in it, such as OUT.ipynb.")
+    if out.exists() and out.suffix != ".ipynb":
+        raise InputError(
+            f"{out} is there and is not a notebook, so it is not written over.",
             hint="Choose another -o.",
         )
     if not out.parent.is_dir():
@@ -111,7 +133,10 @@ async def execute(
     path = None
     if out is not None:
         path = str(out)
-        write_atomic(out, nbformat.writes(node) + "\n")
+        try:
+            write_atomic(out, nbformat.writes(node) + "\n")
+        except OSError as error:
+            raise _unwritable(out, error) from error
     if isinstance(failure, EngineError):
         raise failure
     seconds = time.monotonic() - began
@@ -211,14 +236,13 @@ def _summary(runs: tuple[CellRun, ...], raised: int) -> str:
 def unexpected(notebook: Notebook, executed: Rerun) -> RerunError | None:
     """The error for a rerun that went wrong; None if all went well.
 
-    A cell may raise if its stored outputs hold an error too, or if it is tagged
-    ``raises-exception``, as nbclient and Jupyter Book have it.
+    A cell may raise if its stored outputs hold an error too, or if it is tagged so.
     """
     if executed.failure:
         return RerunError(executed.failure)
     for run in executed.cells:
         stored = notebook.node["cells"][run.index]
-        expected = "raises-exception" in stored["metadata"].get("tags", []) or any(
+        expected = may_raise(stored) or any(
             output["output_type"] == "error" for output in stored["outputs"]
         )
         if run.outcome == "error" and not expected:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..files import is_secret, sha256
+from ..files import SKIPPED_FOLDERS, is_context, is_secret, sha256
 from ..models import DataFile, Evidence, Policy
 from ..notebook_v4 import printable
 from .findings import PathLiteral, Place
@@ -24,10 +24,6 @@ MOST_FILES = 1000  # of one folder or pattern
 MOST_ENTRIES = 20_000  # looked at for one folder or pattern
 HASH_LIMIT = 2_000_000_000  # bytes; the digest of larger files is left out
 EVIDENCE = 20  # pieces kept for one file
-SKIPPED_FOLDERS = frozenset(
-    {".git", ".hg", ".svn", ".ipynb_checkpoints", "__pycache__", "node_modules", ".venv", "venv"}
-    | {".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache", "site-packages"}
-)
 
 
 class Folder:
@@ -79,11 +75,18 @@ class Folder:
         except OSError:
             return None
 
+    def target(self, relative: str) -> str:
+        """What a path inside leads to where it is a link, relative to the folder."""
+        real = (self.real / relative).resolve()
+        return real.as_posix().removeprefix(f"{self.real.as_posix()}/")
+
     def walk(self, relative: str, *, deep: bool = True) -> Iterator[str]:
         """Files below a folder inside, sorted; caches, environments and links out are left out."""
         entries = 0
         for where, folders, names in os.walk(self.real / relative):
-            folders[:] = sorted(set(folders) - SKIPPED_FOLDERS) if deep else []
+            inside = set(folders) - SKIPPED_FOLDERS if deep else set()
+            # A build context that ipydock wrote here holds copies of the same files.
+            folders[:] = sorted(name for name in inside if not is_context(Path(where, name)))
             for name in sorted(names):
                 entries += 1
                 if entries > MOST_ENTRIES:
@@ -232,7 +235,7 @@ class _Resolver:
     def _present(self, inner: str, place: Place) -> None:
         if inner in self.taken:  # by a folder or a pattern
             return
-        if is_secret(inner):
+        if is_secret(inner) or is_secret(self.folder.target(inner)):
             warning = (
                 f"{place}: {printable(inner)} looks like it holds credentials; it is not captured. "
                 "Give it to the container when it runs (--mount)."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..models import Blame, CellRun, CellStatus, CellVerdict, Rerun, Verdict, VerdictWord
-from ..notebook import CodeCell, Notebook, code_cells
+from ..notebook import CodeCell, Notebook, code_cells, may_raise
 from . import blame as blames
 from .outputs import compare_outputs
 
@@ -74,6 +74,8 @@ def _cell(
     if run.outcome == "timeout":
         return "error", f"stopped after {run.seconds:.0f} s", "resources"
     before, after = _raised(old), _raised(new)
+    if may_raise(old) and not old["outputs"]:
+        return "no-baseline", "", None
     if after and not before:
         detail = f"{after[0]}: {after[1]}"[:300]
         return "error", detail, blames.of_error(*after)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # ECMA-48 control sequences
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
-_KERNEL_FILE = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py")  # where ipykernel says a cell is
-_SITE = re.compile(r"\S*[/\\](?:site|dist)-packages[/\\]")
+# The ends of paths that differ between machines; what stands before them goes.
+_KERNEL_FILE = re.compile(r"ipykernel_\d+[/\\]\d+\.py")  # where ipykernel says a cell is
+_SITE = re.compile(r"(?:site|dist)-packages[/\\]")
+_PATH_STARTS = frozenset("\"'`(=,;<>| \t\n\r")  # what can stand before a path
 # In HTML and SVG: style sheets, and comments, in which programs put their own version.
 _UNSEEN = re.compile(r"<style\b.*?</style>|<!--.*?-->", re.DOTALL | re.IGNORECASE)
 # Ids that libraries number or draw anew: scikit-learn's diagrams, pandas' Styler.
@@ -23,10 +24,23 @@ def normalized(text: str) -> str:
     """
     text = _ANSI.sub("", text)
     text = _ADDRESS.sub("0x…", text)
-    text = _KERNEL_FILE.sub("<cell>", text)
-    text = _SITE.sub("site-packages/", text)
+    text = _without_paths(_KERNEL_FILE, "<cell>", text)
+    text = _without_paths(_SITE, "site-packages/", text)
     lines = (line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n"))
     return "\n".join(lines).rstrip()
+
+
+def _without_paths(end: re.Pattern[str], replacement: str, text: str) -> str:
+    """The text with each path up to ``end`` replaced; in linear time, whatever the text is."""
+    parts = []
+    done = 0
+    for match in end.finditer(text):
+        start = match.start()
+        while start > done and text[start - 1] not in _PATH_STARTS:
+            start -= 1
+        parts += [text[done:start], replacement]
+        done = match.end()
+    return "".join([*parts, text[done:]])
 
 
 def normalized_markup(text: str) -> str:
@@ -38,17 +52,14 @@ def normalized_markup(text: str) -> str:
 def first_difference(old: str, new: str, limit: int = 80) -> str:
     """The first line in which two texts differ, as ``'old' -> 'new'``."""
     before, after = old.splitlines(), new.splitlines()
-    matcher = difflib.SequenceMatcher(None, before[:2000], after[:2000], autojunk=False)
-    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
-        if tag != "equal":
-            left = before[i1] if i1 < i2 else ""
-            right = after[j1] if j1 < j2 else ""
-            if not left.strip():
-                return f"added {_cut(right, limit)}"
-            if not right.strip():
-                return f"gone {_cut(left, limit)}"
-            return f"{_cut(left, limit)} -> {_cut(right, limit)}"
-    return f"{len(before)} lines -> {len(after)} lines"
+    pairs = zip(before, after, strict=False)
+    at = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(before), len(after)))
+    left, right = before[at : at + 2], after[at : at + 2]
+    if not left or left[:1] == right[1:]:
+        return f"added {_cut(right[0], limit)}"
+    if not right or right[:1] == left[1:]:
+        return f"gone {_cut(left[0], limit)}"
+    return f"{_cut(left[0], limit)} -> {_cut(right[0], limit)}"
 
 
 def _cut(text: str, limit: int) -> str:

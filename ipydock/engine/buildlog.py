@@ -91,9 +91,15 @@ class BuildLog:
     """
 
     def __init__(self, path: Path, on_event: OnEvent) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise DiskFull(
+                f"The build log cannot be written to {path}: {error.strerror}.",
+                hint="Free some space, or set IPYDOCK_CACHE_DIR to a folder that has it.",
+            ) from error
         self.path = path
-        self._file = path.open("w", encoding="utf-8")
         self._on_event = on_event
         self._tail: deque[str] = deque(maxlen=_TAIL)
         self._headers: dict[str, str] = {}  # what a vertex said of itself, repeated now and then

@@ -28,7 +28,7 @@ class DockerEngine:
     """A Docker engine, local or remote: ``DOCKER_HOST``, else the current context.
 
     Raises:
-        EngineError: no engine answers, or no client can drive BuildKit.
+        EngineError: no engine answers.
     """
 
     name = "docker"
@@ -84,6 +84,10 @@ class DockerEngine:
             try:
                 digest = self._sdk.images.get_registry_data(base).id
             except docker.errors.APIError as error:
+                if error.status_code == 400:
+                    raise InputError(
+                        f"{base!r} is not an image reference.", hint="Check --base."
+                    ) from error
                 digest = self._local_digest(base)
                 if digest is None:
                     raise BaseImageError(
@@ -106,11 +110,20 @@ class DockerEngine:
         known: list[str] = attributes.get("RepoDigests") or []
         return known[0].partition("@")[2] if known else ""
 
+    def can_build(self) -> None:
+        """Raise `EngineError` if no client can drive BuildKit."""
+        if build_client() is None:
+            raise _no_buildkit()
+
     def find(self, recipe: Recipe) -> Image | None:
         """The image of this recipe, if it has been built already."""
         with self._faults():
             found = self._sdk.images.list(filters={"label": f"{labels.RECIPE}={recipe.digest}"})
-        return self._image(found[0], recipe.tag) if found else None
+        if not found:
+            return None
+        # An image made from this one carries its labels too, and has more layers.
+        original = min(found, key=lambda image: len(image.attrs["RootFS"].get("Layers") or ()))
+        return self._image(original, recipe.tag)
 
     def inspect(self, reference: str) -> Image:
         """An image by name or id."""
@@ -119,7 +132,9 @@ class DockerEngine:
         with self._faults():
             try:
                 return self._image(self._sdk.images.get(reference), reference)
-            except docker.errors.ImageNotFound as error:
+            except docker.errors.APIError as error:
+                if error.status_code not in (400, 404):
+                    raise
                 raise InputError(
                     f"The Docker engine has no image {reference}.",
                     hint="Build it first: ipydock build NOTEBOOK -t TAG.",

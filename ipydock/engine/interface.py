@@ -66,6 +66,9 @@ class Engine(Protocol):
             BaseImageError: it does not exist or cannot be reached.
         """
 
+    def can_build(self) -> None:
+        """Raise `EngineError` if it answers and yet cannot build images."""
+
     def find(self, recipe: Recipe) -> Image | None:
         """The image of this recipe, if it has been built already."""
 

@@ -12,8 +12,7 @@ RECIPE = "io.ipydock.recipe"
 NOTEBOOK = "io.ipydock.notebook"
 SESSION = "io.ipydock.session"
 
-# Tells the containers of one run of ipydock from those of another on the same engine.
-_SESSION_ID = os.environ.get("IPYDOCK_SESSION") or uuid.uuid4().hex
+_OWN_SESSION = uuid.uuid4().hex
 
 
 def for_image(recipe: Recipe) -> dict[str, str]:
@@ -23,7 +22,12 @@ def for_image(recipe: Recipe) -> dict[str, str]:
 
 def for_container(recipe: str) -> dict[str, str]:
     """The labels of a container in which the notebook of that recipe is rerun."""
-    return {MANAGED: "kernel", RECIPE: recipe, SESSION: _SESSION_ID}
+    return {MANAGED: "kernel", RECIPE: recipe, SESSION: session()}
+
+
+def session() -> str:
+    """What tells the containers of one run of ipydock from those of another on the same engine."""
+    return os.environ.get("IPYDOCK_SESSION") or _OWN_SESSION
 
 
 def options(labels: dict[str, str]) -> tuple[str, ...]:

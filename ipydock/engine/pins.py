@@ -7,6 +7,7 @@ the digest keeps an unchanged notebook's recipe unchanged, and lets it be found 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def pin(
     found = engine.resolve(base, cancel=cancel)
     if "@sha256:" in found and found != base:
         pins = {**_read(), key: found}
-        _file().parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(_file(), json.dumps(pins, indent=1, sort_keys=True) + "\n")
+        with contextlib.suppress(OSError):  # then it is asked for again the next time
+            _file().parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(_file(), json.dumps(pins, indent=1, sort_keys=True) + "\n")
     return found

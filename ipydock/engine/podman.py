@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -83,13 +85,17 @@ class PodmanEngine:
             )
         return f"{full}@{found.stdout.strip()}"
 
+    def can_build(self) -> None:
+        """It can: Buildah is part of it."""
+
     def find(self, recipe: Recipe) -> Image | None:
         """The image of this recipe, if it has been built already."""
         done = self._run(
             "images", "--quiet", "--no-trunc", "--filter", f"label={labels.RECIPE}={recipe.digest}"
         )
-        ids = done.stdout.split()
-        return self._image(ids[0], recipe.tag) if done.returncode == 0 and ids else None
+        found = [self._image(i, recipe.tag) for i in dict.fromkeys(done.stdout.split())]
+        # An image made from this one carries its labels too, and is larger.
+        return min(found, key=lambda image: image.size_bytes, default=None)
 
     def inspect(self, reference: str) -> Image:
         """An image by name or id."""
@@ -162,7 +168,9 @@ class PodmanEngine:
             *run_options(limits, memory),
             "--entrypoint", json.dumps([command[0]]), image.id, *command[1:],
         )  # fmt: skip
-        return PodmanKernel(ProcessPlan(argv), self, name, memory)
+        # Its monitor leaves a file called "oom" in the current folder when memory runs out.
+        scratch = Path(tempfile.mkdtemp(prefix="ipydock-podman-"))
+        return PodmanKernel(ProcessPlan(argv, cwd=scratch), self, name, memory)
 
     def remove_container(self, name: str) -> None:
         """Remove a container, running or not; nothing happens if there is none of that name."""
@@ -187,6 +195,8 @@ class PodmanKernel:
     def remove(self) -> None:
         """Remove the container, running or not; nothing happens if it is gone already."""
         self._engine.remove_container(self._name)
+        if self.plan.cwd is not None:
+            shutil.rmtree(self.plan.cwd, ignore_errors=True)
 
 
 def _qualified(base: str) -> str:

@@ -60,6 +60,7 @@ def select(name: str = "auto") -> tuple[Engine, str]:
     for candidate in NAMES:
         try:
             engine = connect(candidate)
+            engine.can_build()
         except EngineError as error:
             found.append(error.message)
             continue

@@ -6,6 +6,8 @@ files, and nothing about system packages; the notebook can reach the host and it
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import sys
@@ -56,6 +58,9 @@ class VenvEngine:
         del cancel
         return base
 
+    def can_build(self) -> None:
+        """It can: uv came with ipydock."""
+
     def find(self, recipe: Recipe) -> Image | None:
         """The environment of this recipe, if it is complete."""
         home = _environments() / recipe.digest[:24]
@@ -97,6 +102,19 @@ class VenvEngine:
                 "The venv engine builds for this machine only.",
                 hint="Leave --platform out, or use a container engine.",
             )
+        with _locked(_environments() / f"{recipe.digest[:24]}.lock"):
+            # Another run may have made it while this one waited.
+            found = None if no_cache else self.find(recipe)
+            return found or self._build(recipe, context, no_cache, on_event, cancel)
+
+    def _build(
+        self,
+        recipe: Recipe,
+        context: Path,
+        no_cache: bool,
+        on_event: OnEvent,
+        cancel: Cancellation | None,
+    ) -> Image:
         began = time.monotonic()
         if recipe.apt:
             names = ", ".join(package.name for package in recipe.apt)
@@ -116,10 +134,7 @@ class VenvEngine:
             (home / _COMPLETE).write_text(recipe.model_dump_json(), encoding="utf-8")
         except OSError as error:
             _remove(home)
-            raise DiskFull(
-                f"The environment cannot be written to {home}: {error.strerror}.",
-                hint="Free some space, or set IPYDOCK_CACHE_DIR to a folder that has it.",
-            ) from error
+            raise _unwritable(home, error) from error
         except BaseException:
             _remove(home)
             raise
@@ -159,11 +174,15 @@ class VenvEngine:
         recipe = Recipe.model_validate_json((home / _COMPLETE).read_text(encoding="utf-8"))
         scratch = Path(tempfile.mkdtemp(prefix="ipydock-rerun-"))
         work, user = scratch / "work", scratch / "home"
-        user.mkdir()
-        work.mkdir()
-        for part in ("project", "notebook"):
-            if (home / "context" / part).is_dir():
-                shutil.copytree(home / "context" / part, work, dirs_exist_ok=True)
+        try:
+            user.mkdir()
+            work.mkdir()
+            for part in ("project", "notebook"):
+                if (home / "context" / part).is_dir():
+                    shutil.copytree(home / "context" / part, work, dirs_exist_ok=True)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
         environment = {
             "PATH": os.pathsep.join(
                 (str(_python(home).parent), "/usr/local/bin", "/usr/bin", "/bin")
@@ -192,6 +211,26 @@ class VenvKernel:
     def remove(self) -> None:
         """Remove the folder; the process is ended by whoever started it."""
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, so that two runs of one recipe do not make its environment at once."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("w")
+    except OSError as error:
+        raise _unwritable(path.parent, error) from error
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _unwritable(home: Path, error: OSError) -> DiskFull:
+    return DiskFull(
+        f"The environment cannot be written to {home}: {error.strerror}.",
+        hint="Free some space, or set IPYDOCK_CACHE_DIR to a folder that has it.",
+    )
 
 
 def _environments() -> Path:

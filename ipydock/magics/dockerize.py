@@ -122,7 +122,10 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
     from ..rerun import check_output, default_output
 
     notebook = located.notebook
-    chosen = recipe_options_of(notebook.folder, options)
+    out = default_output(notebook)
+    if options["do_rerun"] or options["do_verify"]:
+        check_output(notebook, out)
+    chosen = recipe_options_of(notebook, options)
     further = options["do_build"] or options["do_rerun"] or options["do_verify"]
     engine, why = select(options["engine"])
     where = only(options, CAPTURE)
@@ -153,13 +156,11 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
     result = replace(result, image=image, engine=why + isolation)
     if not (options["do_rerun"] or options["do_verify"]):
         return result
-    out = default_output(notebook)
-    check_output(notebook, out)
     executed = pipeline.rerun(
         notebook, image, out=out, limits=limits_of(options), engine=engine, on_event=progress
     )
     result = replace(result, rerun=executed)
-    if executed.failure:
+    if executed.failure and not options["do_verify"]:  # a verdict says it itself
         result = replace(result, notes=(*result.notes, executed.failure))
     return replace(result, verdict=_verdict(notebook, executed)) if options["do_verify"] else result
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..files import CONTEXT_HEADING
 from ..models import ContextFile, Package, SystemPackage
 from .instructions import Comment, Copy, Dockerfile, Exec, From, Pairs, Run, Simple
 
@@ -19,9 +20,6 @@ HOME = "/home/user"
 # given the secret nothing is mounted, and the image's own file is used.
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 CA_SECRET = f"type=secret,id=ca,target={CA_FILE}"
-
-# Of a folder that ipydock wrote: the start of the Dockerfile's first line.
-HEADING = "# What the notebook "
 
 _LISTED = 20  # file names written out in a comment; the rest is counted
 
@@ -44,7 +42,8 @@ class Layers:
         out.add(
             Comment(
                 (
-                    f"{HEADING[2:]}{self.notebook} needs, as captured by ipydock. Build it with:",
+                    f"{CONTEXT_HEADING[2:]}{self.notebook} needs, as captured by ipydock.",
+                    "Build it with:",
                     "  docker build -t NAME .",
                     "Behind a network that intercepts TLS add the file of its authorities:",
                     f"  --secret id=ca,src={CA_FILE}",
@@ -64,7 +63,7 @@ class Layers:
         out.add(
             Comment(("The notebook, without outputs; it changes most often.",)),
             Copy("notebook/", "./", f"{UID}:0"),
-            Exec("CMD", ("ipython", "--colors=NoColor", self.notebook)),
+            Exec("CMD", ("ipython", "--colors=NoColor", f"./{self.notebook}")),
         )
         return out
 

@@ -26,7 +26,7 @@ from .wanted import Wanted, choose
 # Debian Policy 5.6.1 and 5.6.12: a name, an architecture, a version.
 _APT_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PLATFORM = re.compile(r"linux/[a-z0-9]+(/v[0-9]+)?")
+_PLATFORM = re.compile(r"linux/(amd64|arm64)(/v[0-9]+)?")
 _BASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 
 DOCKERIGNORE = """\
@@ -70,12 +70,17 @@ class Options:
                 )
         for specifier in self.add_pip:
             try:
-                Requirement(specifier)
+                parsed = Requirement(specifier)
             except InvalidRequirement as error:
                 raise InputError(
                     f"{specifier!r} is not a requirement specifier: {str(error).splitlines()[0]}.",
                     hint="Give one such as 'gensim' or 'numpy==1.26.4', one --add-pip each.",
                 ) from error
+            if parsed.url is not None:
+                raise InputError(
+                    f"--add-pip {parsed.name} names a URL; packages come from the index.",
+                    hint=f"Write --add-pip '{parsed.name}==VERSION'.",
+                )
         for key, _ in self.env:
             if not _ENV_NAME.fullmatch(key):
                 raise InputError(
@@ -84,7 +89,8 @@ class Options:
                 )
         if self.platform and not _PLATFORM.fullmatch(self.platform):
             raise InputError(
-                f"{self.platform!r} is not a platform.", hint="Write one such as linux/arm64."
+                f"{self.platform!r} is not a platform that ipydock builds for.",
+                hint="Write linux/amd64 or linux/arm64.",
             )
         if self.base and not _BASE.fullmatch(self.base):
             raise InputError(
@@ -115,6 +121,9 @@ def synthesize(
     platform = uv_platform(_machine(capture, options), options.system)
     solve = partial(lock, python=capture.python.series, platform=platform, cancel=cancel)
     locked = _lock(wanted, solve)
+    for name in sorted(wanted.packages.keys() - locked.versions.keys()):
+        wanted.warnings.append(f"{name} is not for this platform, so it is left out.")
+        wanted.drop(name)
     packages = [
         package.model_copy(update={"version": locked.versions[name]})
         for name, package in sorted(wanted.packages.items())
@@ -136,7 +145,7 @@ def synthesize(
         base=base,
         python=capture.python,
         dockerfile=str(layers.dockerfile()),
-        lock=_lock_header(capture) + locked.text,
+        lock=_lock_header(capture, options) + locked.text,
         dockerignore=DOCKERIGNORE,
         packages=tuple(packages),
         apt=apt,
@@ -221,16 +230,21 @@ def _files(capture: Capture, options: Options) -> tuple[ContextFile, ...]:
     return tuple(
         found[path]
         for path in sorted(found)
-        if not any(fnmatch(path, pattern) for pattern in options.exclude)
+        if not any(_matches(path, pattern) for pattern in options.exclude)
     )
 
 
-def _lock_header(capture: Capture) -> str:
-    python = capture.python
+def _matches(path: str, pattern: str) -> bool:
+    """Whether a pattern of ``--exclude`` means a file; a folder means all that is in it."""
+    return fnmatch(path, pattern) or path.startswith(f"{pattern.rstrip('/')}/")
+
+
+def _lock_header(capture: Capture, options: Options) -> str:
+    where = f"{options.system} {_machine(capture, options)}"
     return (
-        f"# Every distribution of the image with its hashes, for Python {python.series} on Linux "
-        f"{python.machine}.\n# Made by uv from what ipydock captured; `uv pip install "
-        "--require-hashes -r requirements.lock`.\n"
+        f"# Every distribution with its hashes, for Python {capture.python.series} on {where}.\n"
+        "# Made by uv from what ipydock captured; install it with\n"
+        "#   uv pip install --require-hashes -r requirements.lock\n"
     )
 
 

@@ -77,6 +77,24 @@ def test_ctrl_c_cleans_up_first() -> None:
     assert cleaned == [True]
 
 
+def test_a_listener_that_fails_ends_the_work() -> None:
+    cleaned = []
+
+    async def work(emit: OnEvent) -> None:
+        emit(StageFinished("build", 1.0, "done"))
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cleaned.append(True)
+
+    def listen(_event: Event) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run_sync(work, listen, Cancellation())
+    assert cleaned == [True]
+
+
 def test_cancelling_the_task_ends_the_thread() -> None:
     ended = threading.Event()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from ipydock import cli, doctor
 from ipydock.models import Capture
 from tests import samples
 from tests.command import document, ipydock, paragraph
@@ -186,16 +188,37 @@ def test_a_module_that_is_not_installed_is_said(tmp_path: Path) -> None:
         (("dockerfile", "NB", "--include", "*.nothing"), 2, "matches no file"),
         (("verify", "NB", "-o", "NB", "--engine", "venv"), 2, "never written to"),
         (("verify", "NB", "-o", "/no/such/dir/x.ipynb", "--engine", "venv"), 2, "does not exist"),
+        (("rerun", "NB", "-o", "/tmp", "--engine", "venv"), 2, "is a folder"),
+        (("rerun", "NB", "-o", "x" * 300, "--engine", "venv"), 2, "cannot be written"),
+        (("rerun", "NB", "-o", "CSV", "--engine", "venv"), 2, "is not a notebook"),
+        (("capture", "NB", "-o", "NB"), 2, "is the notebook itself"),
+        (("rerun", "NB", "--memory", "lots", "--engine", "venv"), 2, "amount of memory"),
+        (("rerun", "NB", "--cpus", "-3", "--engine", "venv"), 2, "more than 0"),
+        (("rerun", "NB", "--mount", "/no/such/place:/x", "--engine", "venv"), 2, "to mount"),
+        (("build", "NB", "-t", "Not A Tag", "--engine", "venv"), 2, "not a name for an image"),
     ],
 )
 def test_bad_usage(notebook: Path, words: tuple[str, ...], code: int, says: str) -> None:
     before = notebook.read_bytes()
-    places = [str(notebook) if word == "NB" else word for word in words]
+    names = {"NB": str(notebook), "CSV": str(notebook.parent / "x.csv")}
+    places = [names.get(word, word) for word in words]
     done = ipydock(*places, DOCKER_HOST=NOBODY)
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert notebook.read_bytes() == before
+
+
+def test_a_defect_is_not_taken_for_a_difference(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(doctor, "examine", broken)
+    monkeypatch.setattr(sys, "argv", ["ipydock", "doctor"])
+    assert cli._run() == 70
+    assert "ZeroDivisionError: oh. This is a defect" in capsys.readouterr().err
 
 
 def test_verbose_shows_where_an_error_comes_from(tmp_path: Path) -> None:

@@ -197,6 +197,21 @@ def test_the_cuts_of_a_stream_and_the_race_of_two_do_not_count() -> None:
     assert compare_outputs(old, new) == ""
 
 
+@pytest.mark.parametrize("text", ["a" * 1_000_000, "site-packages/" * 50_000, "x\n" * 200_000])
+def test_long_text_is_compared_in_little_time(text: str) -> None:
+    # The suite's time limit is what fails here: backtracking would take hours.
+    assert compare_outputs([stream(text)], [stream(text)]) == ""
+    assert compare_outputs([stream(text)], [stream(text + "y")]) != ""
+
+
+def test_a_cell_that_may_raise_and_has_nothing_stored_has_no_baseline() -> None:
+    old = code("1/0", count=1, tags=["raises-exception"])
+    new = code("1/0", error("ZeroDivisionError", ""), count=1)
+    other = code("2", result(text_plain="2"), count=2)
+    found = verdict([old, other], [new, other])
+    assert (found.verdict, statuses(found)) == ("reproduced", ["no-baseline", "same"])
+
+
 def test_execution_counts_do_not_count() -> None:
     assert compare_outputs([result(1, text_plain="1")], [result(9, text_plain="1")]) == ""
 
@@ -276,6 +291,12 @@ def picture(colour: int = 0, size: int = 8, spot: int = 0, level: int = 6) -> st
     return base64.b64encode(page.getvalue()).decode()
 
 
+def plain(colour: tuple[int, ...]) -> str:
+    page = io.BytesIO()
+    Image.new("RGBA" if len(colour) == 4 else "RGB", (4, 4), colour).save(page, "PNG")
+    return base64.b64encode(page.getvalue()).decode()
+
+
 def test_pictures_are_compared_by_pixels() -> None:
     def shown(png: str) -> list[dict[str, Any]]:
         return [result(image_png=png, text_plain="<Figure>")]
@@ -284,4 +305,8 @@ def test_pictures_are_compared_by_pixels() -> None:
     assert compare_outputs(shown(picture(level=0)), shown(picture(level=9))) == ""
     assert "12.50%" in compare_outputs(shown(picture()), shown(picture(spot=8)))
     assert "8x8 pixels -> 9x9" in compare_outputs(shown(picture()), shown(picture(size=9)))
+    for old, new in (((0, 0, 0), (0, 0, 4)), ((0, 0, 0), (1, 0, 0))):
+        pair = [shown(plain(colour)) for colour in (old, new)]
+        assert "100.00%" in compare_outputs(*pair)
+    assert "100.00%" in compare_outputs(shown(plain((0, 0, 0, 0))), shown(plain((0, 0, 0, 255))))
     assert "cannot be read" in compare_outputs(shown(picture()), shown("bm90IGEgcG5n"))

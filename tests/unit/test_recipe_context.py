@@ -77,6 +77,63 @@ def test_writing_twice_replaces_what_was_written(folder: Path, tmp_path: Path) -
     assert "project/helper.py" in tree(target)
 
 
+def test_a_folder_that_holds_more_than_a_context_is_not_touched(
+    folder: Path, tmp_path: Path
+) -> None:
+    notebook = load(folder / "my nb.ipynb")
+    write_context(recipe(folder, "helper.py"), notebook, tmp_path / "out")
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    before = tree(tmp_path / "out")
+    with pytest.raises(InputError, match="did not write"):
+        write_context(recipe(folder), notebook, tmp_path / "out")
+    assert tree(tmp_path / "out") == before
+    # A Dockerfile of ours alone does not make a folder ours.
+    mine = tmp_path / "mine"
+    (mine / "project").mkdir(parents=True)
+    (mine / "project" / "thesis.txt").write_text("mine")
+    (mine / "Dockerfile").write_text((tmp_path / "out" / "Dockerfile").read_text())
+    with pytest.raises(InputError, match="did not write"):
+        write_context(recipe(folder), notebook, mine)
+    assert tree(mine) == ["Dockerfile", "project/thesis.txt"]
+
+
+def test_a_failed_write_leaves_what_was_there(folder: Path, tmp_path: Path) -> None:
+    notebook = load(folder / "my nb.ipynb")
+    write_context(recipe(folder, "helper.py"), notebook, tmp_path / "out")
+    made = recipe(folder, "helper.py", "data/x.csv")
+    (folder / "data" / "x.csv").write_text("changed")
+    with pytest.raises(InputError, match="changed since"):
+        write_context(made, notebook, tmp_path / "out")
+    assert "project/helper.py" in tree(tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a folder", "out"]
+
+
+def test_a_link_to_a_credential_is_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / ".env").write_text("TOKEN=x")
+    (folder / "settings.txt").symlink_to(folder / ".env")
+    with pytest.raises(Refused):
+        include(load(folder / "my nb.ipynb"), ["settings.txt"])
+    with pytest.raises(Refused):
+        write_context(
+            recipe(folder, "settings.txt"), load(folder / "my nb.ipynb"), tmp_path / "out"
+        )
+
+
+def test_include_of_everything_leaves_out_the_notebook_and_caches(folder: Path) -> None:
+    for name in (".git/config", "__pycache__/x.pyc", "old.rerun.ipynb", "keep.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("x")
+    for pattern in (".", "*", "**/*"):
+        found = [file.path for file in include(load(folder / "my nb.ipynb"), [pattern])]
+        assert found == ["data/x.csv", "helper.py", "keep.txt"], pattern
+
+
+@pytest.mark.parametrize("pattern", ["**x", "a\x00b"])
+def test_what_is_no_pattern_is_said(folder: Path, pattern: str) -> None:
+    with pytest.raises(InputError):
+        include(load(folder / "my nb.ipynb"), [pattern])
+
+
 def test_a_folder_of_the_users_is_not_touched(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "mine"
     target.mkdir()
@@ -114,13 +171,16 @@ def test_new_outputs_alone_change_nothing(folder: Path) -> None:
 
 
 def test_include_takes_files_and_folders(folder: Path) -> None:
-    assert [f.path for f in include(folder, ["data", "*.py"])] == ["data/x.csv", "helper.py"]
+    assert [f.path for f in include(load(folder / "my nb.ipynb"), ["data", "*.py"])] == [
+        "data/x.csv",
+        "helper.py",
+    ]
 
 
 @pytest.mark.parametrize("pattern", ["../*", "/etc/passwd", "data/../../x"])
 def test_include_stays_in_the_folder(folder: Path, pattern: str) -> None:
     with pytest.raises(InputError, match="leads out"):
-        include(folder, [pattern])
+        include(load(folder / "my nb.ipynb"), [pattern])
 
 
 def test_include_follows_no_link_out_of_the_folder(folder: Path, tmp_path: Path) -> None:
@@ -128,18 +188,18 @@ def test_include_follows_no_link_out_of_the_folder(folder: Path, tmp_path: Path)
     outside.write_text("x")
     (folder / "link.txt").symlink_to(outside)
     with pytest.raises(InputError, match="matches no file"):
-        include(folder, ["link.txt"])
+        include(load(folder / "my nb.ipynb"), ["link.txt"])
 
 
 def test_include_refuses_credentials(folder: Path) -> None:
     (folder / ".env").write_text("TOKEN=x")
     with pytest.raises(Refused, match="looks like a credential"):
-        include(folder, [".env"])
+        include(load(folder / "my nb.ipynb"), [".env"])
 
 
 def test_a_pattern_without_a_match_is_said(folder: Path) -> None:
     with pytest.raises(InputError, match="matches no file"):
-        include(folder, ["*.parquet"])
+        include(load(folder / "my nb.ipynb"), ["*.parquet"])
 
 
 def test_a_file_that_cannot_be_read(folder: Path, tmp_path: Path) -> None:

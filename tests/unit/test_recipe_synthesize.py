@@ -180,11 +180,31 @@ def test_an_unpinned_base_is_said() -> None:
         {"base": "debian AS x"},
         {"base": "debian\nRUN evil"},
         {"base": "--platform=x"},
+        {"platform": "linux/386"},
+        {"add_pip": ("six @ https://user:token@example.org/six.whl",)},
     ],
 )
 def test_a_name_that_is_no_name_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         Options(**options)
+
+
+def test_what_is_not_for_this_platform_is_left_out() -> None:
+    options = Options(base=BASE, add_pip=("pywin32; sys_platform == 'win32'",))
+    recipe = synthesize(samples.capture(), options)
+    assert "pywin32" not in recipe.lock
+    assert any("pywin32 is not for this platform" in warning for warning in recipe.warnings)
+
+
+def test_another_platform_makes_another_recipe() -> None:
+    arm = synthesize(samples.capture(), Options(base=BASE, platform="linux/arm64"))
+    assert arm.digest != synthesize(samples.capture(), Options(base=BASE)).digest
+    assert "linux arm64" in arm.lock.splitlines()[0]
+
+
+def test_a_folder_can_be_left_out() -> None:
+    recipe = synthesize(samples.capture(), Options(base=BASE, exclude=("data",)))
+    assert [file.path for file in recipe.files] == ["helper.py"]
 
 
 def test_a_hostile_notebook_cannot_add_an_instruction() -> None:

@@ -1,4 +1,5 @@
-# What the notebook sample.ipynb needs, as captured by ipydock. Build it with:
+# What the notebook sample.ipynb needs, as captured by ipydock.
+# Build it with:
 #   docker build -t NAME .
 # Behind a network that intercepts TLS add the file of its authorities:
 #   --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt
@@ -50,4 +51,4 @@ LABEL org.opencontainers.image.title="sample.ipynb" \
 
 # The notebook, without outputs; it changes most often.
 COPY --chown=1000:0 notebook/ ./
-CMD ["ipython", "--colors=NoColor", "sample.ipynb"]
+CMD ["ipython", "--colors=NoColor", "./sample.ipynb"]
