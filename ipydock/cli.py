@@ -37,9 +37,9 @@ from .terminal import TerminalProgress
 
 VERDICT_EXIT = {"differs": 1, "failed": RerunError.exit_code}
 EPILOG = (
-    "Exit codes: 0 done (verify: reproduced), 1 differences found, 2 bad usage or input, 3 no "
-    "usable engine, 4 the build failed, 5 the notebook failed in the container, 6 refused, "
-    "130 interrupted."
+    "Exit codes: 0 done (verify: reproduced, or nothing stored to compare with), 1 differences "
+    "found, 2 bad usage or input, 3 no usable engine, 4 the build failed, 5 the notebook failed in "
+    "the container, 6 refused, 130 interrupted."
 )
 
 
