@@ -28,8 +28,8 @@ $(VENV)/.dev: pyproject.toml notebooks/requirements.txt
 
 # The engine that `make engine` started is used if it is up; ENGINE=docker starts it if it is not.
 demo: $(VENV)/.demo
-	@if [ "$(ENGINE)" = docker ]; then verb=up; else verb=env; fi; \
-	host=$$($(PYTHON) -m tests.bed $$verb 2>/dev/null | tail -n 1); \
+	@if [ "$(ENGINE)" = docker ]; then host=$$($(PYTHON) -m tests.bed up | tail -n 1); \
+	else host=$$($(PYTHON) -m tests.bed env 2>/dev/null | tail -n 1); fi; \
 	if [ -n "$$host" ]; then export "$$host"; fi; \
 	$(BIN)/ipydock verify notebooks/tour.ipynb --engine $(ENGINE) && \
 	printf '%s\n' '' 'Next:' \
