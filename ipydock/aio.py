@@ -76,6 +76,7 @@ async def in_thread(function: Callable[[Cancellation], T], cancel: Cancellation 
     except asyncio.CancelledError:
         flag.cancel()
         await asyncio.wait({future})
+        future.exception()  # that it was cancelled is known; asked for, so that it is not logged
         raise
 
 

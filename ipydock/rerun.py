@@ -8,7 +8,6 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -124,7 +123,7 @@ async def execute(
                 evidence=manager.stderr,
             ) from error
         try:
-            runs, failure = await _cells(client, node, limits, on_event)
+            runs, failure = await _cells(client, manager, limits, on_event)
             if isinstance(failure, KernelDied):
                 failure = await asyncio.to_thread(_explain, failure, manager, engine)
             client.set_widgets_metadata()
@@ -157,11 +156,12 @@ async def execute(
 
 async def _cells(
     client: NotebookClient,
-    node: Any,
+    manager: ContainerKernelManager,
     limits: Limits,
     on_event: OnEvent,
 ) -> tuple[tuple[CellRun, ...], IpydockError | None]:
     """Run the code cells until one ends the kernel or its time."""
+    node = client.nb
     cells = list(code_cells(node))
     runs: list[CellRun] = []
     failure: IpydockError | None = None
@@ -186,6 +186,9 @@ async def _cells(
                 hint="Allow it more with --timeout SECONDS, or 0 for no limit.",
             )
         except DeadKernelError:
+            if await manager.is_alive():
+                # nbclient takes every cancellation for the death of the kernel.
+                raise asyncio.CancelledError from None
             outcome = "died"
             failure = KernelDied(
                 f"The kernel ended while cell {number} was running; the cells after it were not "

@@ -83,7 +83,7 @@ def test_a_kernel_that_dies_and_a_cell_that_never_ends(tmp_path: Path, scratch: 
 
 
 def test_what_it_cannot_do_is_said(notebook: Path) -> None:
-    done = ipydock("verify", notebook, *VENV, "--mount", "/a:/b")
+    done = ipydock("verify", notebook, *VENV, "--mount", f"{notebook.parent}:/b")
     assert done.returncode == 2
     assert "no mounts" in paragraph(done)
     done = ipydock("build", notebook, *VENV, "--platform", "linux/arm64")
