@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -33,7 +34,7 @@ CMD ["jupyter", "execute", "tour.ipynb"]
 """
 
 
-def verify(notebook: Path, *words: str) -> tuple[float, dict[str, object]]:
+def verify(notebook: Path, *words: str) -> tuple[float, dict[str, Any]]:
     """Seconds of one ``ipydock verify`` as a whole process, and what it said."""
     began = time.monotonic()
     done = subprocess.run(
@@ -42,7 +43,7 @@ def verify(notebook: Path, *words: str) -> tuple[float, dict[str, object]]:
         text=True,
         check=True,
     )
-    found: dict[str, object] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
     return time.monotonic() - began, found
 
 
@@ -78,18 +79,15 @@ def measure(folder: Path, python: str) -> Table:
     again, _ = verify(notebook, *where)
     edited(notebook)
     after_edit, _ = verify(notebook, *where)
-    pins = [
-        f"{package['name']}=={package['version']}"
-        for package in first["packages"]  # type: ignore[attr-defined]
-    ]
+    pins = [f"{package['name']}=={package['version']}" for package in first["packages"]]
     (folder / "requirements.txt").write_text("\n".join([*pins, "nbclient"]) + "\n")
     series = f"{sys.version_info.major}.{sys.version_info.minor}"
     (folder / "Dockerfile").write_text(BY_HAND.format(series=series))
     pip_cold = by_hand(folder, "ipydock-bench/by-hand", "--no-cache")
     (folder / "tour.ipynb").write_text(notebook.read_text(encoding="utf-8") + "\n")
     pip_edit = by_hand(folder, "ipydock-bench/by-hand")
-    build = first["seconds"]["build"]  # type: ignore[index]
-    size = first["image"]["size_bytes"]  # type: ignore[index]
+    build = first["seconds"]["build"]
+    size = first["image"]["size_bytes"]
     alone = "nothing run or compared"
     table = Table(title="notebooks/tour.ipynb, seconds")
     for heading in ("", "ipydock verify", "docker build with pip, by hand"):

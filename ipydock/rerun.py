@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -101,6 +102,42 @@ async def execute(
     on_event(StageStarted("rerun", f"Rerun {notebook.name} in a clean {_place(engine)}"))
     node = nbformat.reads(stripped(notebook.node), as_version=4)
 
+    try:
+        runs, failure = await _run(node, image, engine, limits, on_event)
+    except KernelStartError as error:
+        if (gone := await asyncio.to_thread(_gone, engine)) is not None:
+            raise gone from error
+        raise
+    path = None
+    if out is not None:
+        path = str(out)
+        try:
+            write_atomic(out, nbformat.writes(node) + "\n")
+        except OSError as error:
+            raise _unwritable(out, error) from error
+    if isinstance(failure, EngineError):
+        raise failure
+    seconds = time.monotonic() - began
+    raised = sum(run.outcome == "error" for run in runs)
+    on_event(
+        StageFinished("rerun", seconds, failure.message if failure else _summary(runs, raised))
+    )
+    return Rerun(
+        notebook=json.loads(nbformat.writes(node)),
+        path=path,
+        image=image.tag,
+        engine=engine.name,
+        cells=runs,
+        seconds=seconds,
+        failure=failure.paragraph() if failure else None,
+    )
+
+
+async def _run(
+    node: Any, image: Image, engine: Engine, limits: Limits, on_event: OnEvent
+) -> tuple[tuple[CellRun, ...], IpydockError | None]:
+    """Run the cells of ``node`` in place, in a container that is gone afterwards."""
+
     def start() -> KernelProcess:
         return engine.kernel(image, command=RELAY_COMMAND, limits=limits)
 
@@ -129,29 +166,7 @@ async def execute(
             client.set_widgets_metadata()
         finally:
             client.kc.stop_channels()
-    path = None
-    if out is not None:
-        path = str(out)
-        try:
-            write_atomic(out, nbformat.writes(node) + "\n")
-        except OSError as error:
-            raise _unwritable(out, error) from error
-    if isinstance(failure, EngineError):
-        raise failure
-    seconds = time.monotonic() - began
-    raised = sum(run.outcome == "error" for run in runs)
-    on_event(
-        StageFinished("rerun", seconds, failure.message if failure else _summary(runs, raised))
-    )
-    return Rerun(
-        notebook=json.loads(nbformat.writes(node)),
-        path=path,
-        image=image.tag,
-        engine=engine.name,
-        cells=runs,
-        seconds=seconds,
-        failure=failure.paragraph() if failure else None,
-    )
+    return runs, failure
 
 
 async def _cells(
@@ -203,6 +218,11 @@ async def _cells(
 def _explain(died: KernelDied, manager: ContainerKernelManager, engine: Engine) -> IpydockError:
     """Why the kernel died: by itself, or because its engine is gone."""
     why = manager.why_ended
+    return _gone(engine) or KernelDied(f"{died.message} {why}", evidence=manager.stderr)
+
+
+def _gone(engine: Engine) -> EngineError | None:
+    """The error for an engine that does not answer any more; None if it does."""
     try:
         engine.info()
     except EngineError as error:
@@ -211,7 +231,7 @@ def _explain(died: KernelDied, manager: ContainerKernelManager, engine: Engine) 
             hint="Start it again and repeat the command; what was executed so far is kept.",
             evidence=error.message,
         )
-    return KernelDied(f"{died.message} {why}", evidence=manager.stderr)
+    return None
 
 
 def _quiet() -> logging.Logger:

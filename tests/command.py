@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 
 def ipydock(
     *words: str | Path, cwd: Path | None = None, timeout: float = 300, **env: str
@@ -28,6 +30,17 @@ def ipydock(
 def _environment() -> dict[str, str]:
     # Compiling all of ipydock anew at each start would be most of what these tests take.
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    """Read standard error until a line holds these words; fails if it ends before."""
+    assert process.stderr is not None
+    seen = ""
+    for line in process.stderr:
+        seen += line
+        if words in line:
+            return
+    pytest.fail(f"{words!r} never came: {seen}")
 
 
 def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

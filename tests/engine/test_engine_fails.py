@@ -17,7 +17,7 @@ import pytest
 from tests import samples
 from tests.bed import cleanup
 from tests.bed.state import Bed
-from tests.command import ipydock, paragraph
+from tests.command import ipydock, paragraph, read_until
 
 pytestmark = pytest.mark.engine
 ROOT = Path(__file__).parents[2]
@@ -75,17 +75,11 @@ def broken_at(second: Bed, words: str, *argv: str) -> tuple[int, str]:
         stdout=subprocess.DEVNULL,
         text=True,
     ) as process:
-        assert process.stderr is not None
-        seen = ""
-        for line in process.stderr:
-            seen += line
-            if words in line:
-                break
-        else:
-            pytest.fail(f"{words!r} never came: {seen}")
+        read_until(process, words)
         time.sleep(2)
         os.kill(int((second.run / "dockerd.pid").read_text()), signal.SIGKILL)
         began = time.monotonic()
+        assert process.stderr is not None
         rest = process.stderr.read()
         code = process.wait(timeout=60)
         assert time.monotonic() - began < 60

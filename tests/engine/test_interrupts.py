@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests import samples
+from tests.command import read_until
 from tests.engine.conftest import containers
 
 pytestmark = pytest.mark.engine
@@ -31,14 +32,7 @@ def start(notebook: Path, *words: str) -> subprocess.Popen[str]:
 
 def interrupt_after(process: subprocess.Popen[str], words: str, sig: int = signal.SIGINT) -> str:
     """Send the signal once these words are on standard error; the rest of standard error."""
-    assert process.stderr is not None
-    seen = ""
-    for line in process.stderr:
-        seen += line
-        if words in line:
-            break
-    else:
-        pytest.fail(f"{words!r} never came: {seen}")
+    read_until(process, words)
     time.sleep(0.3)  # into the stage, so that it is under way and not only announced
     process.send_signal(sig)
     began = time.monotonic()
