@@ -89,7 +89,8 @@ def test_a_notebook_runs(start: Starter) -> None:
                 "x = 20\nprint('hello')\nx + 1",
                 "from IPython.display import HTML, display\ndisplay(HTML('<b>b</b>'))",
                 "!echo from a child",
-                "import os\nos.system('echo on descriptor 1'); None",
+                # ipykernel reads its descriptor 1 in a thread, which may be late for a short cell.
+                "import os, time\nos.system('echo on descriptor 1'); time.sleep(1)",
                 "1/0",
                 "input('name? ')",
                 # The relay's own descriptor 1 is not the wire.
