@@ -228,7 +228,7 @@ def _gone(engine: Engine) -> EngineError | None:
     except EngineError as error:
         return EngineError(
             f"The {engine.name} engine went away while the notebook ran.",
-            hint="Start it again and repeat the command; what was executed so far is kept.",
+            hint="Start it again and repeat the command.",
             evidence=error.message,
         )
     return None
