@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA: Literal[1] = 1
 
-Source: TypeAlias = Literal["source", "session", "environment", "map", "user"]
+Source: TypeAlias = Literal["source", "session", "trace", "environment", "map", "user"]
 Policy: TypeAlias = Literal["copy", "mount", "generated", "missing", "outside"]
 CellStatus: TypeAlias = Literal[
     "same", "close", "volatile", "different", "error", "fixed", "no-baseline", "not-run"
@@ -97,12 +97,29 @@ class Loaded(Model):
 
 
 class Pinned(Model):
-    """One distribution of the closure, with the distributions that require it."""
+    """One distribution of the closure, with the distributions that require it.
+
+    ``installer`` is what put it there (``pip``, ``uv``, ``conda``); ``index`` is an index besides
+    PyPI that its local version (``2.4.0+cpu``) comes from, where it is known.
+    """
 
     distribution: str
     version: str
     required_by: tuple[str, ...] = ()
     url: str | None = None
+    installer: str | None = None
+    index: str | None = None
+
+
+class CondaPackage(Model):
+    """A package of a conda environment, as its conda-meta tells; ``url`` has no credentials."""
+
+    name: str
+    version: str
+    build: str
+    channel: str
+    url: str | None = None
+    md5: str | None = None
 
 
 class SystemPackage(Model):
@@ -137,10 +154,36 @@ class LocalModule(Model):
 
 
 class Program(Model):
-    """A program that the notebook starts."""
+    """A program that the notebook starts; ``path`` is where it was seen to be started from."""
 
     name: str
+    path: str | None = None
     evidence: tuple[Evidence, ...] = ()
+
+
+class Library(Model):
+    """A shared library that no wheel brings.
+
+    ``name`` is its soname; ``package`` is the system package that has it, None where that is not
+    known; ``by`` is what needs it (a distribution, or ``the notebook``).
+    """
+
+    name: str
+    package: str | None
+    by: str
+
+
+class Settings(Model):
+    """What results can depend on besides code and data, as the session had it.
+
+    ``locale`` is such as ``en_US.UTF-8`` and ``timezone`` such as ``Europe/Berlin``; ``random``
+    tells for each random generator that is in memory (``random``, ``numpy``, ``torch``) whether the
+    notebook seeded it.
+    """
+
+    locale: str | None = None
+    timezone: str | None = None
+    random: dict[str, bool] = Field(default_factory=dict)
 
 
 class PythonInfo(Model):
@@ -162,7 +205,7 @@ class Capture(Document):
 
     ``notebook`` is the file name; ``notebook_sha256`` is the digest of the notebook without outputs
     (see `ipydock.notebook.stripped`); ``authors`` comes from its metadata; ``unseen`` lists what
-    the sources that were used cannot see.
+    the sources that were used cannot see; ``settings`` is there if a session was seen.
     """
 
     notebook: str
@@ -177,6 +220,9 @@ class Capture(Document):
     files_read: tuple[DataFile, ...] = ()
     files_written: tuple[DataFile, ...] = ()
     programs: tuple[Program, ...] = ()
+    libraries: tuple[Library, ...] = ()
+    conda: tuple[CondaPackage, ...] = ()
+    settings: Settings | None = None
     hosts: tuple[str, ...] = ()
     env_names: tuple[str, ...] = ()
     local_modules: tuple[LocalModule, ...] = ()
