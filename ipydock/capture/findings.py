@@ -115,6 +115,21 @@ class SearchPath:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Something that libraries need a plug-in for (`ipydock.capture.plugins.ASKED`).
+
+    ``base`` is the name before the first dot (``pd`` in ``pd.read_excel``); ``text`` is the first
+    argument and ``engine`` that keyword, where these are plain texts.
+    """
+
+    name: str
+    base: str
+    place: Place
+    text: str = ""
+    engine: str = ""
+
+
 @dataclass(slots=True)
 class Findings:
     """Everything that was found so far, in source order."""
@@ -129,6 +144,8 @@ class Findings:
     hosts: list[tuple[str, Place]] = field(default_factory=list)
     requirement_files: list[tuple[str, Place]] = field(default_factory=list)
     written_modules: list[tuple[str, str]] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+    aliases: dict[str, str] = field(default_factory=dict)  # name -> the module that it stands for
     warnings: list[str] = field(default_factory=list)
     choices: int = 0
 
@@ -148,6 +165,8 @@ class Findings:
             "hosts",
             "requirement_files",
             "written_modules",
+            "uses",
             "warnings",
         ):
             getattr(self, name).extend(getattr(other, name))
+        self.aliases = {**other.aliases, **self.aliases}

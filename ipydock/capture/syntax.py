@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 from . import shell
-from .findings import Findings, Import, PathLiteral, PathUse, Place, SearchPath, words
+from .findings import Findings, Import, PathLiteral, PathUse, Place, SearchPath, Use, words
 from .ipython import shell_method
 from .literals import (
     LONGEST,
@@ -23,6 +23,7 @@ from .literals import (
     text_of,
     use_of,
 )
+from .plugins import ASKED
 
 PlaceOf: TypeAlias = Callable[[int], Place]
 
@@ -83,19 +84,17 @@ class _Scan:
     def visit(self, node: ast.AST) -> None:
         if shell_method(node) is not None:
             self._take(node)  # a magic: its words were read already
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                self._import(node, alias.name)
-        elif isinstance(node, ast.ImportFrom):
-            self._import(
-                node, node.module or "", tuple(a.name for a in node.names), level=node.level
-            )
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            self._import_statement(node)
         elif isinstance(node, ast.Try):
             self._alternatives(node)
         elif isinstance(node, ast.JoinedStr):
             self._take(node)  # its pieces are no paths by themselves
         elif isinstance(node, ast.Call):
             self._call(node)
+            self._use(node)
+        elif isinstance(node, ast.Attribute):
+            self._attribute(node)
         elif isinstance(node, ast.Subscript):
             self._environ(node)
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -107,6 +106,23 @@ class _Scan:
         return self.place_of(getattr(node, "lineno", 1))
 
     # imports
+
+    def _import_statement(self, node: ast.Import | ast.ImportFrom) -> None:
+        aliases = self.found.aliases
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                self._import(node, alias.name)
+                top = alias.name.partition(".")[0]
+                aliases[alias.asname or top] = alias.name if alias.asname else top
+            return
+        module = node.module or ""
+        self._import(node, module, tuple(a.name for a in node.names), level=node.level)
+        for alias in node.names:
+            aliases[alias.asname or alias.name] = f"{module}.{alias.name}"
+            if alias.name in ASKED:
+                self.found.uses.append(
+                    Use(alias.name, alias.asname or alias.name, self._place(node))
+                )
 
     def _import(
         self, node: ast.AST, module: str, names: tuple[str, ...] = (), level: int = 0
@@ -159,6 +175,26 @@ class _Scan:
             self._search_path(node, name)
         else:
             self._paths(node)
+
+    # plug-ins
+
+    def _attribute(self, node: ast.Attribute) -> None:
+        if node.attr in ASKED and id(node) not in self.taken:
+            base = dotted(node).partition(".")[0]
+            self.found.uses.append(Use(node.attr, base, self._place(node)))
+
+    def _use(self, node: ast.Call) -> None:
+        """What is asked of a library that it needs a plug-in for."""
+        name = called_name(node)
+        if name not in ASKED:
+            return
+        self.taken.add(id(node.func))
+        words = {k.arg: text_of(k.value, self.names) for k in node.keywords}
+        text = text_of(node.args[0], self.names) if node.args else words.get("io")
+        base = dotted(node.func).partition(".")[0]
+        self.found.uses.append(
+            Use(name, base, self._place(node), text or "", words.get("engine") or "")
+        )
 
     def _program(self, node: ast.Call, first: ast.AST) -> None:
         place = self._place(node)
