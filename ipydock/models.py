@@ -88,11 +88,16 @@ class Requested(Model):
 
 
 class Loaded(Model):
-    """A distribution that was in use without having been asked for, and who loaded it."""
+    """A distribution that was in use without having been asked for, and who loaded it.
+
+    ``needed`` tells that the notebook's behaviour used it, so that it belongs into the image; what
+    a library imports only because it is there is not needed (see `ipydock.capture.plugins`).
+    """
 
     distribution: str
     version: str
     by: str
+    needed: bool = False
     evidence: tuple[Evidence, ...] = ()
 
 

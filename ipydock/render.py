@@ -12,9 +12,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .models import Blame, Capture, CellStatus, Evidence, Recipe, Requested, Verdict
-from .recipe.wanted import needed
+from .models import (
+    Blame,
+    Capture,
+    CellStatus,
+    DataFile,
+    Evidence,
+    Recipe,
+    Requested,
+    Verdict,
+)
 
+MOST_ROWS = 200  # of one section; the JSON has them all
 SIGN: dict[CellStatus, tuple[str, str, str]] = {
     # status: (sign, colour, in words)
     "same": ("✓", "green", "same"),
@@ -44,47 +53,103 @@ def to_text(view: RenderableType, width: int = 100) -> str:
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of what a notebook needs: rows of name, a short remark and the reason."""
+
+    title: str
+    rows: tuple[tuple[str, str, str], ...]
+    note: str = ""
+    doubtful: bool = False
+
+
+def sections(capture: Capture) -> list[Section]:
+    """What the notebook needs, doubtful things first, each with its reason; no empty parts."""
+    doubtful = [item for item in capture.requested if item.guess or item.version is None]
+    needed = [item for item in capture.loaded if item.needed]
+    idle = len(capture.loaded) - len(needed)
+    parts = [
+        Section(
+            "Doubtful: not installed where the notebook was captured",
+            tuple(
+                (item.distribution or item.import_name, _doubt(item), _why(item.evidence))
+                for item in doubtful
+            ),
+            "Install them there and capture again, or name them with --add-pip NAME==VERSION.",
+            doubtful=True,
+        ),
+        Section(
+            "Python packages",
+            tuple(
+                (item.distribution or "", item.version or "", _why(item.evidence))
+                for item in capture.requested
+                if item not in doubtful
+            ),
+        ),
+        Section(
+            "Used by them",
+            tuple(
+                (item.distribution, item.version, _by(item.by, item.evidence)) for item in needed
+            ),
+            f"In memory too, but not needed for the results: {idle} more." if idle else "",
+        ),
+        Section("System packages", tuple((p.name, "", p.reason) for p in capture.apt)),
+        Section("Programs", tuple((p.name, "", _why(p.evidence)) for p in capture.programs)),
+        Section(
+            "Local modules", tuple((m.path, "", _why(m.evidence)) for m in capture.local_modules)
+        ),
+        Section(
+            "Files it reads",
+            tuple((f.path, _size(f), _why(f.evidence)) for f in capture.files_read),
+        ),
+        Section(
+            "Files it writes", tuple((f.path, "", _why(f.evidence)) for f in capture.files_written)
+        ),
+        Section(
+            "Network",
+            tuple((host, "", "") for host in capture.hosts),
+            "The rerun has no network unless --network on allows it.",
+        ),
+        Section(
+            "Environment variables",
+            tuple((name, "", "") for name in capture.env_names),
+            "Their values are not captured; give them with --env NAME=VALUE.",
+        ),
+    ]
+    return [part for part in parts if part.rows]
+
+
 def capture_view(capture: Capture) -> RenderableType:
-    """What the notebook needs: doubtful things first, each with its reason."""
+    """What the notebook needs, where that is known from, and what could not be seen."""
     python = capture.python
     parts: list[RenderableType] = [
         _head(f"{capture.notebook} needs Python {python.series}", f"captured from {python.version}")
     ]
-    doubtful = [item for item in capture.requested if item.guess or item.version is None]
-    if doubtful:
-        rows = [
-            (
-                item.distribution or item.import_name,
-                _doubt(item),
-                _why(item.evidence),
-            )
-            for item in doubtful
-        ]
-        parts.append(_section("Doubtful: not installed where the notebook was captured", rows))
-    sure = [item for item in capture.requested if item not in doubtful]
-    parts.append(
-        _section(
-            "Python packages",
-            [(item.distribution or "", item.version or "", _why(item.evidence)) for item in sure],
-        )
-    )
-    used = needed(capture.loaded)
-    parts.append(_section("In use with them", [(i.distribution, i.version, i.by) for i in used]))
-    if more := len(capture.loaded) - len(used):
-        parts.append(Text(f"  and {more} more in memory that the results do not need", style="dim"))
-    parts.append(_section("System packages", [(p.name, "", p.reason) for p in capture.apt]))
-    parts.append(
-        _section("Local modules", [(m.path, "", _why(m.evidence)) for m in capture.local_modules])
-    )
-    parts.append(
-        _section(
-            "Files",
-            [(f.path, _size(f.size_bytes, f.policy), _why(f.evidence)) for f in capture.files_read],
-        )
-    )
-    parts.append(_section("Programs", [(p.name, "", _why(p.evidence)) for p in capture.programs]))
+    for section in sections(capture):
+        table = _table()
+        for name, middle, why in section.rows[:MOST_ROWS]:
+            table.add_row(Text(name), Text(middle, style="cyan"), Text(why, style="dim"))
+        if len(section.rows) > MOST_ROWS:
+            table.add_row(Text(f"and {len(section.rows) - MOST_ROWS} more", style="dim"), "", "")
+        title = Text(f"\n{section.title}", style="bold yellow" if section.doubtful else "bold")
+        parts += [title, Padding(table, (0, 0, 0, 2))]
+        if section.note:
+            parts.append(Padding(Text(section.note, style="dim"), (0, 0, 0, 2)))
+    parts += [Text(""), Text(f"Known from: {known_from(capture)}.", style="dim")]
+    parts += [Text(f"Not seen: {text}.", style="dim") for text in capture.unseen]
     parts.append(_notes(capture.warnings))
     return Group(*parts)
+
+
+def known_from(capture: Capture) -> str:
+    """The sources that were used, in words."""
+    words = {
+        "source": "what the cells say",
+        "session": "what happened when they ran",
+        "trace": "system calls",
+        "environment": "the installed packages",
+    }
+    return ", ".join(words[source] for source in capture.sources if source in words)
 
 
 def recipe_view(recipe: Recipe) -> RenderableType:
@@ -159,15 +224,6 @@ def _head(title: str, detail: str) -> Text:
     return Text.assemble((title, "bold"), (f"  {detail}", "dim"))
 
 
-def _section(title: str, rows: Sequence[tuple[str, str, str]]) -> RenderableType:
-    if not rows:
-        return Text("", end="")
-    table = _table()
-    for name, middle, why in rows:
-        table.add_row(Text(name), Text(middle, style="cyan"), Text(why, style="dim"))
-    return Group(Text(f"\n{title}", style="bold"), Padding(table, (0, 0, 0, 2)))
-
-
 def _notes(warnings: Iterable[str]) -> RenderableType:
     lines = [Text.assemble(("! ", "yellow"), text) for text in dict.fromkeys(warnings)]
     return Group(Text(""), *lines) if lines else Text("", end="")
@@ -188,13 +244,21 @@ def _why(evidence: Sequence[Evidence]) -> str:
     return f"{evidence[0]}" + (f" (and {more} more)" if more else "")
 
 
-def _size(size: int | None, policy: str) -> str:
-    if size is None:
+def _by(by: str, evidence: Sequence[Evidence]) -> str:
+    return f"{by}; {_why(evidence)}" if evidence else by
+
+
+def _size(file: DataFile) -> str:
+    """How large a file is and what becomes of it, where that is not simply copying."""
+    policy = "" if file.policy == "copy" else file.policy
+    if file.size_bytes is None:
         return policy
+    size = f"{file.size_bytes} B"
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:.1f} {unit}" + ("" if policy == "copy" else f", {policy}")
-    return f"{size} B" + ("" if policy == "copy" else f", {policy}")
+        if file.size_bytes >= scale:
+            size = f"{file.size_bytes / scale:.1f} {unit}"
+            break
+    return f"{size}, {policy}" if policy else size
 
 
 def relative(path: str) -> str:

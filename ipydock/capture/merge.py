@@ -14,38 +14,24 @@ from ..files import is_secret
 from ..models import (
     Capture,
     DataFile,
-    Evidence,
-    Loaded,
     Pinned,
     Program,
     PythonInfo,
-    Requested,
     Source,
     SystemPackage,
 )
 from ..notebook import Notebook
 from ..notebook_v4 import printable
-from . import files, interpreter, live, local, source, system
+from . import files, interpreter, live, local, plugins, source, system
 from .distributions import Environment
 from .findings import Findings, Import, Install, PathLiteral, Place
+from .loaded import KERNEL, OWN, InUse
 from .requested import Resolver, Wanted
+from .seen import Session, unseen
 
 Ask: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]  # a request -> the probe's answer
 
 ENOUGH = 50  # imports of one module that are asked about; more would only repeat
-# In memory in every session: what a kernel brings, which the image has too, and ipydock itself.
-KERNEL = ("ipykernel", "ipython", "jupyter-client", "debugpy", "pip", "setuptools")
-OWN = ("ipydock",)
-UNSEEN = (
-    "modules whose names are computed when the code runs, and those that a library loads by itself",
-    "files whose names are computed when the code runs, or that are opened inside libraries",
-    "hosts and programs that libraries use",
-    "system libraries that packages load",
-)
-UNSEEN_IN_SESSION = (
-    "files, hosts and programs used by libraries before or besides what the cells name",
-    "system libraries that packages load",
-)
 
 
 class Draft:
@@ -171,16 +157,24 @@ def _merge(
     draft: Draft, environment: Environment, resolver: Resolver, notes: tuple[str, ...]
 ) -> Capture:
     nb, findings, answer = draft.nb, draft.findings, environment.answer
-    in_session = "loaded" in answer
-    if in_session:
-        _from_session(draft, resolver, answer)
+    session = Session(nb, answer) if "loaded" in answer else None
+    seen = session.findings() if session else Findings()
+    if session is not None:
+        _from_session(draft, resolver, session)
+    in_use = InUse(environment, _plugins(findings, resolver, environment), session)
     kernel = {name: set[str]() for name in KERNEL[:1] if name in environment.installed}
-    reached, faults = environment.closure({**kernel, **resolver.roots()})
+    needed = {name: set[str]() for name in in_use.needed}
+    reached, faults = environment.closure({**kernel, **needed, **resolver.roots()})
     requested = resolver.requested()
     modules = local.local_modules(draft.folder, draft.followed)
-    data = files.resolve(draft.folder, findings.paths, {m.path for m in modules} | {nb.name})
+    data = files.resolve(
+        # What was seen comes first: its order is that of the run, the source's that of the text.
+        draft.folder,
+        [*seen.paths, *findings.paths],
+        {m.path for m in modules} | {nb.name},
+    )
     python = PythonInfo(**answer["python"])
-    programs = _programs(findings)
+    programs = _programs([*findings.programs, *seen.programs])
     named = _apt(findings.installs)
     derived, unknown = system.packages(programs, requested)
     names = {package.name for package in named}
@@ -196,19 +190,20 @@ def _merge(
         *_files_left_out(data.read),
         *unknown,
         *faults,
+        *seen.warnings,
     ]
-    sources: list[Source] = ["source", "session", "environment"]
+    sources: list[Source] = ["source", "environment"]
+    if session is not None:
+        sources.insert(1, "session")
+        sources += ["trace"] if session.traced is not None else []
     return Capture(
         notebook=printable(nb.name),
         notebook_sha256=notebook.digest(nb.node),
         authors=_authors(nb),
-        sources=tuple(s for s in sources if in_session or s != "session"),
+        sources=tuple(sources),
         python=python,
         requested=tuple(requested),
-        loaded=(
-            *_kernel(environment, requested),
-            *(_loaded(environment, requested, reached) if in_session else ()),
-        ),
+        loaded=in_use.listed(requested, reached),
         closure=tuple(
             Pinned(
                 distribution=name,
@@ -222,18 +217,21 @@ def _merge(
         files_read=tuple(data.read),
         files_written=tuple(data.written),
         programs=programs,
-        hosts=tuple(sorted({host for host, _ in findings.hosts})),
-        env_names=tuple(sorted({printable(name[:200]) for name, _ in findings.env_names})),
+        settings=session.settings if session else None,
+        hosts=_hosts([*findings.hosts, *seen.hosts]),
+        env_names=tuple(
+            sorted({printable(name[:200]) for name, _ in findings.env_names + seen.env_names})
+        ),
         local_modules=tuple(modules),
-        unseen=UNSEEN_IN_SESSION if in_session else UNSEEN,
+        unseen=unseen(session),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
-def _from_session(draft: Draft, resolver: Resolver, answer: Mapping[str, Any]) -> None:
+def _from_session(draft: Draft, resolver: Resolver, session: Session) -> None:
     """What the live kernel knows besides the cells: modules in its variables, local ones loaded."""
     asked = {wanted.distribution for wanted in resolver.wanted.values()}
-    for variable, (module, owner) in sorted(answer["namespace"].items()):
+    for variable, (module, owner) in sorted(session.answer["namespace"].items()):
         name = canonicalize_name(owner)
         if name not in asked and name not in KERNEL + OWN:
             text = f"{variable} is the module {module}"
@@ -241,7 +239,7 @@ def _from_session(draft: Draft, resolver: Resolver, answer: Mapping[str, Any]) -
             resolver.wanted.setdefault((wanted.import_name, name), wanted).see(
                 Place(text, source="session")
             )
-    for module, path in sorted(answer["local"].items()):
+    for module, path in sorted(session.answer["local"].items()):
         inner = draft.folder.relative(path)
         if inner is None or module.split(".")[0] == "ipydock":
             continue
@@ -250,43 +248,16 @@ def _from_session(draft: Draft, resolver: Resolver, answer: Mapping[str, Any]) -
             draft.followed.modules.setdefault(inner, (module, [place]))
 
 
-def _kernel(environment: Environment, requested: list[Requested]) -> tuple[Loaded, ...]:
-    """The notebook's kernel: in use in every notebook, asked for by hardly any."""
-    found = environment.installed.get(KERNEL[0])
-    if found is None or any(item.distribution == found.name for item in requested):
-        return ()
-    return (Loaded(distribution=found.name, version=found.version, by="the kernel"),)
-
-
-def _loaded(
-    environment: Environment, requested: list[Requested], reached: Mapping[str, set[str]]
-) -> tuple[Loaded, ...]:
-    """Distributions in memory that nobody asked for and nothing asked for requires."""
-    kernel, own = (
-        set(environment.closure({n: () for n in names if n in environment.installed})[0])
-        for names in (KERNEL, OWN)
-    )
-    asked = {r.distribution for r in requested} | set(reached)
-    users_of = {
-        canonicalize_name(name): {u if u == "__main__" else canonicalize_name(u) for u in users}
-        for name, users in environment.answer["loaded"].items()
+def _plugins(
+    findings: Findings, resolver: Resolver, environment: Environment
+) -> list[plugins.Plugin]:
+    """What the source makes libraries import on demand."""
+    libraries = {
+        wanted.import_name.partition(".")[0]: wanted.distribution
+        for wanted in resolver.wanted.values()
+        if wanted.distribution is not None
     }
-    result = []
-    for name in sorted(set(users_of) & set(environment.installed) - asked - kernel - set(OWN)):
-        # What ipydock requires is in memory because of ipydock, unless others refer to it.
-        users = sorted(users_of[name] - kernel - own | users_of[name] & asked)
-        if name in own and not users:
-            continue
-        by = ", ".join("the notebook" if user == "__main__" else user for user in users)
-        result.append(
-            Loaded(
-                distribution=name,
-                version=environment.installed[name].version,
-                by=by or "not known",
-                evidence=(Evidence(source="session", text="loaded in the live kernel"),),
-            )
-        )
-    return tuple(result)
+    return plugins.behind(findings.uses, findings.aliases, libraries, environment.installed)
 
 
 def _authors(nb: Notebook) -> tuple[str, ...]:
@@ -341,13 +312,28 @@ def _files_left_out(read: list[DataFile]) -> list[str]:
     return warnings
 
 
-def _programs(findings: Findings) -> tuple[Program, ...]:
+def _programs(started: list[tuple[str, Place]]) -> tuple[Program, ...]:
+    """Programs by name, with the path that one was seen to be started from."""
     places: dict[str, list[Place]] = {}
-    for name, place in findings.programs:
-        seen = places.setdefault(printable(name), [])
+    paths: dict[str, str] = {}
+    for program, place in started:
+        name = printable(program.rpartition("/")[2] or program)
+        if program.startswith("/") and place.source != "source":
+            paths.setdefault(name, printable(program))
+        seen = places.setdefault(name, [])
         if place not in seen and len(seen) < files.EVIDENCE:
             seen.append(place)
     return tuple(
-        Program(name=name, evidence=tuple(place.evidence() for place in places[name]))
+        Program(
+            name=name,
+            path=paths.get(name),
+            evidence=tuple(place.evidence() for place in places[name]),
+        )
         for name in sorted(places)
     )
+
+
+def _hosts(contacted: list[tuple[str, Place]]) -> tuple[str, ...]:
+    """Hosts but for this machine, which kernels and servers on it are reached through."""
+    here = {"localhost", "127.0.0.1", "::1"}
+    return tuple(sorted({printable(host) for host, _ in contacted} - here))

@@ -132,11 +132,10 @@ def _chosen(use: Use, choice: str, installed: Collection[str]) -> list[str]:
 
 
 def on_demand(library: str) -> Set[str]:
-    """All that a library is known to import on demand."""
-    groups = _TABLE.get(library, {}).values()
-    names = {
-        name.strip() for group in groups for part in group.split("|") for name in part.split("+")
-    }
+    """All that a library (by its distribution's name) is known to import on demand."""
+    module = {"scikit-learn": "sklearn"}.get(library, library)
+    choices = " | ".join(_TABLE.get(module, {}).values())
+    names = {name.strip() for group in choices.split("|") for name in group.split("+")} - {""}
     if library == "pandas":
-        names |= {*_SUFFIXES.values(), *_SCHEMES.values(), "beautifulsoup4", "sqlalchemy", "fsspec"}
+        names |= {*_SUFFIXES.values(), *_SCHEMES.values(), "sqlalchemy", "fsspec", "html5lib"}
     return names

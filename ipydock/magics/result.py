@@ -14,14 +14,15 @@ from rich.text import Text
 from ..errors import IpydockError
 from ..models import Capture, Image, Recipe, Rerun, Verdict
 from ..notebook import OWN_OUTPUT
-from ..recipe.wanted import needed
 from ..render import (
     SIGN,
     WORDS,
     capture_view,
+    known_from,
     notable,
     recipe_view,
     relative,
+    sections,
     to_text,
     verdict_view,
 )
@@ -69,7 +70,8 @@ class Dockerized:
             signs=SIGN,
             words=WORDS,
             relative=relative,
-            used=needed(self.capture.loaded),
+            sections=sections(self.capture),
+            known_from=known_from(self.capture),
             notable=notable(self.verdict) if self.verdict else (),
             image_line=_image_line(self.image) if self.image else "",
         )

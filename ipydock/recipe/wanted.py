@@ -1,10 +1,7 @@
 """Which distributions an image asks for, each with its reason; what they need follows by locking.
 
-Of the distributions that were in memory without being asked for, an image gets some. A library
-often imports another only because it happens to be there: pandas does so with pyarrow, numexpr and
-bottleneck, and gives the same results without them. Others are in memory only because the notebook
-used them: pandas imports openpyxl when a workbook is read, and fails without it. Only these go in.
-Modules in memory do not tell the two kinds apart, so the second is listed here.
+Of what was in memory without having been asked for, the capture says what the notebook needs
+(`ipydock.capture.plugins`); only that goes in.
 """
 
 from __future__ import annotations
@@ -15,7 +12,7 @@ from dataclasses import dataclass, field
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from ..models import Capture, Loaded, Package, Requested
+from ..models import Capture, Package, Requested
 from .instructions import one_line
 
 # All that is added to what the notebook needs. IPython, which ipykernel brings, can run a notebook
@@ -24,17 +21,6 @@ ADDED = (
     ("ipykernel", "the notebook's kernel"),
     ("nbformat", "lets `docker run` execute the notebook"),
 )
-
-# Library -> what it imports on demand. Sources: pandas/compat/_optional.py and pandas' installation
-# page; "I/O backends" in xarray's documentation; plotly's static image export.
-_ON_DEMAND = {
-    "pandas": frozenset(
-        {"openpyxl", "xlrd", "xlsxwriter", "odfpy", "pyxlsb", "python-calamine", "tables", "lxml"}
-        | {"html5lib", "beautifulsoup4", "jinja2", "sqlalchemy", "fsspec", "pyreadstat", "tabulate"}
-    ),
-    "xarray": frozenset({"netcdf4", "h5netcdf", "h5py", "zarr", "cfgrib", "rasterio", "dask"}),
-    "plotly": frozenset({"kaleido"}),
-}
 
 
 @dataclass(slots=True)
@@ -74,7 +60,7 @@ def choose(capture: Capture, add_pip: Iterable[str]) -> Wanted:
     for item in capture.requested:
         if item.distribution is not None and canonicalize_name(item.distribution) not in added:
             _request(wanted, item, item.distribution)
-    for loaded in needed(capture.loaded):
+    for loaded in (item for item in capture.loaded if item.needed):
         name = loaded.distribution
         reason = dict(ADDED).get(name, f"loaded by {one_line(loaded.by, 60)}")
         package = Package(name=name, version=loaded.version, reason=reason)
@@ -87,16 +73,6 @@ def choose(capture: Capture, add_pip: Iterable[str]) -> Wanted:
         if canonicalize_name(pin.distribution) not in added and not pin.url
     ]
     return wanted
-
-
-def needed(loaded: Iterable[Loaded]) -> list[Loaded]:
-    """Of what was in memory without being asked for: what the results depend on."""
-    return [
-        item
-        for item in loaded
-        if item.distribution in dict(ADDED)
-        or any(item.distribution in _ON_DEMAND.get(user, ()) for user in item.by.split(", "))
-    ]
 
 
 def _request(wanted: Wanted, item: Requested, name: str) -> None:

@@ -30,7 +30,7 @@ def test_a_capture_shows_doubtful_things_first() -> None:
             samples.requested("mine", None, None, "from mine import x"),
         ),
         loaded=(
-            Loaded(distribution="tabulate", version="0.9", by="pandas"),
+            Loaded(distribution="tabulate", version="0.9", by="pandas", needed=True),
             Loaded(distribution="idna", version="3", by="not known"),
         ),
         warnings=("Look out.", "Look out."),
@@ -39,19 +39,21 @@ def test_a_capture_shows_doubtful_things_first() -> None:
         "sample.ipynb needs Python 3.11  captured from 3.11.7\n\n"
         "Doubtful: not installed where the notebook was captured\n"
         "  opencv-python  a guess                cell 1: import cv2\n"
-        "  mine           no distribution known  cell 1: from mine import x\n\n"
+        "  mine           no distribution known  cell 1: from mine import x\n"
+        "  Install them there and capture again, or name them with --add-pip NAME==VERSION.\n\n"
         "Python packages\n"
         "  six  1.17.0  cell 1: import six\n\n"
-        "In use with them\n"
+        "Used by them\n"
         "  tabulate  0.9  pandas\n"
-        "  and 1 more in memory that the results do not need\n\n"
+        "  In memory too, but not needed for the results: 1 more.\n\n"
         "System packages\n"
         "  graphviz    cell 2: !dot -V\n\n"
         "Local modules\n"
         "  helper.py\n\n"
-        "Files\n"
+        "Files it reads\n"
         "  data/a.csv  0 B\n"
         "  big.bin     1.0 GB, mount\n\n"
+        "Known from: what the cells say, the installed packages.\n\n"
         "! Look out."
     )
 
