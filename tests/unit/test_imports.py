@@ -16,13 +16,15 @@ ROOT = Path(ipydock.__file__).parent
 
 # Lower layers first; a module imports from lower layers and from its own group alone.
 LAYERS = (
-    {"errors", "events", "models", "process", "files", "hosts", "notebook", "notebook_v4"},
+    {"errors", "events", "models", "process", "files", "hosts", "credentials"}
+    | {"notebook", "notebook_v4"},
     {"capture", "recipe", "engine"},
     {"kernel", "rerun", "compare", "aio", "pipeline", "render", "options", "doctor", "terminal"},
     {"magics", "cli", "__main__"},
 )
 FOREIGN = {
     "IPython": {"magics", "capture"},  # capture: the input transformer alone
+    "detect_secrets": {"credentials"},
     "docker": {"engine"},
     "tornado": set(),
     "jupyter_server": set(),
