@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import functools
+import io
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
@@ -14,17 +16,56 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
+from ..models import CondaPackage
 from ..notebook_v4 import printable
+from . import conda, origins
+from .conda import CondaMeta
 
 
-@dataclass(frozen=True, slots=True)
 class Distribution:
-    """An installed distribution, under its canonical name."""
+    """An installed distribution, under its canonical name; what costs time is told when asked."""
 
-    name: str
-    version: str
-    requires: tuple[Requirement, ...]
-    url: str | None
+    def __init__(self, entry: Mapping[str, Any], folder: str, meta: CondaMeta) -> None:
+        """Take the probe's entry; ``folder`` is the notebook's."""
+        self.name = canonicalize_name(entry["name"])
+        self.version = printable(entry["version"])
+        self.info = str(entry["info"])
+        self.site = str(entry["site"])
+        self.requires = tuple(entry["requires"])
+        self._direct: Mapping[str, Any] | None = entry["direct_url"]
+        self._folder = folder
+        installer = str(entry["installer"])
+        owned = Path(self.info).name in meta.infos and installer not in ("pip", "uv")
+        self.installer = "conda" if owned else printable(installer[:40]) or None
+
+    @functools.cached_property
+    def origin(self) -> origins.Origin | None:
+        """Where it came from if it was no index.
+
+        conda's packages name the folder that they were built in, which is nobody's business here.
+        """
+        return None if self.installer == "conda" else origins.origin(self._direct, self._folder)
+
+    @property
+    def url(self) -> str | None:
+        """Its direct URL."""
+        return self.origin.url if self.origin else None
+
+    @functools.cached_property
+    def index(self) -> tuple[str | None, str | None]:
+        """The index of a local version, and what is to be said where none is known."""
+        if self._direct or self.installer == "conda":
+            return None, None
+        return origins.index_of(self.name, self.version)
+
+    def files(self) -> list[str]:
+        """The paths of its files, absolute, from its list of them; empty if it has none."""
+        try:
+            text = Path(self.info, "RECORD").read_text("utf-8", "replace")
+        except OSError:
+            return []
+        rows = csv.reader(io.StringIO(text))
+        return [os.path.normpath(Path(self.site, row[0])) for row in rows if row]
 
 
 class Environment:
@@ -35,31 +76,36 @@ class Environment:
         self.markers: dict[str, str] = dict(answer["markers"])
         self.modules: dict[str, dict[str, Any]] = answer["modules"]
         self.stdlib = frozenset(answer["stdlib"])
+        self.programs: dict[str, str] = {
+            name: canonicalize_name(owner) for name, owner in answer["programs"].items()
+        }
+        self.meta = conda.read(answer["prefix"])
         self.installed: dict[str, Distribution] = {}
         for entry in answer["distributions"]:
-            name = canonicalize_name(entry["name"])
-            self.installed[name] = Distribution(
-                name,
-                printable(entry["version"]),
-                tuple(_requirements(entry["requires"])),
-                direct_url(entry["direct_url"], folder),
-            )
+            dist = Distribution(entry, folder, self.meta)
+            self.installed[dist.name] = dist
 
-    def needs(self, dist: Distribution, extras: Iterable[str]) -> list[Requirement]:
+    @property
+    def conda(self) -> tuple[CondaPackage, ...]:
+        """The packages of a conda environment by name."""
+        return self.meta.packages
+
+    def doubts(self, names: Iterable[str]) -> list[str]:
+        """What is to be said about where these distributions came from."""
+        said = []
+        for name in sorted(names):
+            dist = self.installed[name]
+            if dist.origin is not None and dist.origin.reason is not None:
+                where = printable(dist.origin.url.partition("#")[0])
+                said.append(f"{name} is installed from {where}: {dist.origin.reason}.")
+            if dist.index[1] is not None:
+                said.append(dist.index[1])
+        said += [f"conda-meta/{name} cannot be read." for name in self.meta.broken]
+        return said
+
+    def needs(self, dist: Distribution, extras: Iterable[str]) -> tuple[Requirement, ...]:
         """What a distribution requires in this environment, with these extras."""
-        asked = ["", *sorted(extras)]
-        return [
-            requirement
-            for requirement in dist.requires
-            if requirement.marker is None
-            or any(self._holds(requirement.marker, extra) for extra in asked)
-        ]
-
-    def _holds(self, marker: Marker, extra: str) -> bool:
-        try:
-            return marker.evaluate({**self.markers, "extra": extra})
-        except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion):
-            return True  # rather one distribution too many than one missing
+        return _needed(dist.requires, tuple(sorted(self.markers.items())), ("", *sorted(extras)))
 
     def closure(self, roots: Mapping[str, Iterable[str]]) -> tuple[dict[str, set[str]], list[str]]:
         """All that is reachable from ``roots`` (name -> extras) with who requires it; faults."""
@@ -93,12 +139,28 @@ class Environment:
         return reached, sorted(faults)
 
 
-def _requirements(lines: Iterable[str]) -> Iterable[Requirement]:
+@functools.lru_cache(maxsize=1 << 14)
+def _needed(
+    lines: tuple[str, ...], markers: tuple[tuple[str, str], ...], extras: tuple[str, ...]
+) -> tuple[Requirement, ...]:
+    """The requirements among these lines that hold with one of these extras."""
+    needed = []
     for line in lines:
         try:
-            yield Requirement(line)
+            requirement = Requirement(line)
         except InvalidRequirement:
             continue  # old metadata holds what no installer accepts any more
+        marker = requirement.marker
+        if marker is None or any(_holds(marker, dict(markers), extra) for extra in extras):
+            needed.append(requirement)
+    return tuple(needed)
+
+
+def _holds(marker: Marker, markers: dict[str, str], extra: str) -> bool:
+    try:
+        return marker.evaluate({**markers, "extra": extra})
+    except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion):
+        return True  # rather one distribution too many than one missing
 
 
 def _satisfies(version: str, specifier: SpecifierSet) -> bool:
@@ -106,30 +168,3 @@ def _satisfies(version: str, specifier: SpecifierSet) -> bool:
         return specifier.contains(version, prereleases=True)
     except InvalidVersion:
         return True  # a local build under a name of its own
-
-
-def direct_url(info: Mapping[str, Any] | None, folder: str) -> str | None:
-    """PEP 610 as one URL that pip understands; local folders relative to the notebook's.
-
-    Credentials in it are left out. An editable install has ``#editable`` at its end.
-    """
-    url = info.get("url") if info else None
-    if not info or not isinstance(url, str):
-        return None
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        path = os.path.relpath(unquote(parts.path), folder).replace(os.sep, "/")
-        editable = (info.get("dir_info") or {}).get("editable")
-        return f"file:{path}{'#editable' if editable else ''}"
-    host = parts.netloc.rpartition("@")[2]
-    user = "git@" if parts.netloc.startswith("git@") else ""
-    clean = urlunsplit((parts.scheme, user + host, parts.path, parts.query, ""))
-    vcs = info.get("vcs_info")
-    directory = info.get("subdirectory")
-    fragment = f"#subdirectory={directory}" if directory else ""
-    if isinstance(vcs, dict):
-        return printable(f"{vcs.get('vcs', 'git')}+{clean}@{vcs.get('commit_id', '')}{fragment}")
-    digest = (info.get("archive_info") or {}).get("hash")
-    if digest and not fragment:
-        fragment = "#" + str(digest)
-    return printable(clean + fragment)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import atexit
 import os
 import shutil
-import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import process
 from ..errors import EnvironmentMissing
 from ..notebook import Notebook
 from ..notebook_v4 import printable
-from . import probe
+from .answerer import Answerer
 
-PATIENCE = 120.0  # seconds that an interpreter gets for its answer
+MOST = 4  # interpreters that are kept up
 NAMES = {"python", "python3", f"python3.{sys.version_info[1]}"}  # jupyter_client: this interpreter
+
+
+_ANSWERERS: dict[tuple[str, tuple[tuple[str, str], ...]], Answerer] = {}
+_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,36 +82,36 @@ def choose(nb: Notebook, *, python: str | Path | None, kernel: str | None) -> In
 
 
 def ask(interpreter: Interpreter, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The probe's answer from an interpreter, see `ipydock.capture.probe.answer`.
+    """The probe's answer from an interpreter, see `ipydock.capture.probe.answer_from`.
+
+    The interpreter stays up for the next question, until this process ends.
 
     Raises:
         EnvironmentMissing: it is not a Python that can answer.
     """
-    argv = (interpreter.path, "-I", probe.__file__)
-    env = {**os.environ, **dict(interpreter.env)}
-    try:
-        done = process.run(
-            process.ProcessPlan(argv, env=env), stdin=json.dumps(request), timeout=PATIENCE
-        )
-    except OSError as error:
-        raise EnvironmentMissing(
-            f"{printable(interpreter.path)} cannot be run: {error.strerror or error}."
-        ) from error
-    except subprocess.TimeoutExpired:
-        raise EnvironmentMissing(
-            f"{printable(interpreter.path)} did not say what is installed within {PATIENCE:.0f} s."
-        ) from None
-    try:
-        answer = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
-    except (ValueError, IndexError):
-        answer = None
-    if not isinstance(answer, dict) or answer.get("protocol") != probe.PROTOCOL:
-        raise EnvironmentMissing(
-            f"{printable(interpreter.path)} is not a Python that can be captured.",
-            hint="Python 3.8 or newer is needed.",
-            evidence="\n".join((done.stderr or done.stdout).splitlines()[-10:]),
-        )
+    key = (interpreter.path, tuple(sorted({**os.environ, **dict(interpreter.env)}.items())))
+    with _LOCK:
+        answerer = _ANSWERERS.pop(key, None)
+        answer = answerer.ask(request) if answerer is not None and answerer.usable else None
+        if answerer is None or answer is None:  # none yet, gone, or something was installed
+            if answerer is not None:
+                answerer.close()
+            answerer = Answerer(interpreter.path, dict(key[1]))
+            answer = answerer.ask(request)
+        if answer is None:
+            raise answerer.failure()
+        _ANSWERERS[key] = answerer  # the last one used is the last one of the table
+        while len(_ANSWERERS) > MOST:
+            _ANSWERERS.pop(next(iter(_ANSWERERS))).close()
     return answer
+
+
+@atexit.register
+def close() -> None:
+    """End the interpreters that were kept up."""
+    with _LOCK:
+        while _ANSWERERS:
+            _ANSWERERS.popitem()[1].close()
 
 
 def _program(given: str) -> str:

@@ -1,97 +1,45 @@
 """What an interpreter knows about its modules: standard library only, Python 3.8 and later.
 
-It runs as a script in any interpreter, ``python -I probe.py``, with a JSON request on standard
-input and the answer as JSON on standard output (`answer`); `ipydock.capture.live` uses it inside a
-kernel. It imports nothing of ipydock, and never the modules that it is asked about: it finds them
-as the import system would.
+It runs in any interpreter (`ipydock.capture.interpreter` starts it): each line of standard input is
+a request in JSON, each line of standard output an answer (`main`); `ipydock.capture.live` uses it
+inside a kernel. Of ipydock it imports `metadata` alone, and never the modules that it is asked
+about: it finds them as the import system would.
 """
 # Paths are compared as text here, links unresolved, and os.path is a good part of the speed:
-# ruff: noqa: PTH100, PTH109, PTH112, PTH113, PTH118, PTH119, PTH120, PTH206, PTH208
+# ruff: noqa: PTH100, PTH109, PTH112, PTH113, PTH118, PTH119, PTH120, PTH123, PTH208
 
 from __future__ import annotations
 
+import functools
 import importlib.machinery
-import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 import sysconfig
 from collections.abc import Iterable
 from typing import Any
 
-PROTOCOL = 1
-SITE_FOLDERS = ("site-packages", "dist-packages")
+from .metadata import SITE_FOLDERS, Installation, is_site
 
-
-class Installed:
-    """One installed distribution, read with as few parses as possible."""
-
-    def __init__(self, dist: importlib.metadata.Distribution) -> None:
-        """Read the headers of the metadata."""
-        self.dist = dist
-        text = dist.read_text("METADATA")
-        fields = _headers(text if text is not None else dist.read_text("PKG-INFO") or _file(dist))
-        self.name = (fields.get("name") or [""])[0]
-        self.version = (fields.get("version") or [""])[0]
-        # Old egg-info keeps its requirements in a file of another form, which `requires` reads.
-        self.requires = fields.get("requires-dist", []) if text else list(dist.requires or [])
-        self.location = os.path.abspath(str(dist.locate_file("")))
-        self.direct_url = _json_object(dist.read_text("direct_url.json"))
-        self._record: str | None = None
-
-    @property
-    def record(self) -> str:
-        """The file list: a line of path and hash each, with a line break before the first."""
-        if self._record is None:
-            text = self.dist.read_text("RECORD")
-            if text is None:
-                text = self.dist.read_text("installed-files.txt") or ""
-                # Those paths start at the egg-info folder and have no hash.
-                text = "".join(_upward(line) + ",\n" for line in text.splitlines())
-            self._record = "\n" + text.replace("\r\n", "\n").replace("\\", "/").replace('"', "")
-        return self._record
-
-    @property
-    def editable(self) -> str | None:
-        """The folder of an editable install, None for any other."""
-        url = self.direct_url.get("url", "")
-        info = self.direct_url.get("dir_info")
-        if isinstance(info, dict) and info.get("editable") and url.startswith("file://"):
-            return _path_of(url)
-        return None
-
-    def owns(self, path: str) -> bool:
-        """Whether the file list has this file."""
-        prefix = self.location.rstrip(os.sep) + os.sep
-        if not path.startswith(prefix):
-            return False
-        relative = path[len(prefix) :].replace(os.sep, "/")
-        return ("\n" + relative + ",") in self.record
-
-    def top_level(self) -> list[str]:
-        """The top-level modules as old metadata lists them."""
-        return (self.dist.read_text("top_level.txt") or "").split()
-
-    def describe(self) -> dict[str, Any]:
-        """The JSON form."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "requires": self.requires,
-            "direct_url": self.direct_url or None,
-            "installer": (self.dist.read_text("INSTALLER") or "").strip(),
-        }
+PROTOCOL = 2
+# A package that spreads over several distributions says so in its __init__.py (pkgutil's way and
+# pkg_resources' way); a real one is never so short and has these words.
+SPREAD = re.compile(rb"extend_path\s*\(|declare_namespace\s*\(")
+SPREAD_SIZE = 4096  # bytes
 
 
 class Environment:
-    """The modules and distributions that one search path leads to."""
+    """The modules that one search path leads to."""
 
-    def __init__(self, path: list[str], folder: str) -> None:
+    def __init__(
+        self, path: list[str], folder: str, installation: Installation | None = None
+    ) -> None:
         """Use this search path; ``folder`` is the notebook's, which Python searches first."""
         self.folder = os.path.realpath(folder)
         self.path = [folder] + [entry for entry in path if entry not in ("", folder)]
-        self.installed = _installed([entry for entry in path if entry not in ("", folder)])
+        self.installation = installation or Installation(path)
         self.stdlib_folders = _stdlib_folders()
         self.stdlib = _stdlib_names(self.stdlib_folders)
 
@@ -103,7 +51,7 @@ class Environment:
         found = self._top(parts[0])
         if found is None:
             return {"kind": "missing"}
-        origin, locations = found
+        origin, locations, finder = found
         package = parts[0]
         for depth, part in enumerate(parts[1:], start=2):
             step = _submodule(locations, part)
@@ -114,60 +62,79 @@ class Environment:
             if origin is None:
                 package = ".".join(parts[:depth])
             origin, locations = step
-        result = self.place(parts[0], origin, locations)
+        result = self.place(parts[0], origin, locations, finder)
         result["package"] = package
         return result
 
-    def _top(self, name: str) -> tuple[str | None, list[str]] | None:
-        """File (None for a namespace package) and search folders of a top-level module."""
+    def _top(self, name: str) -> tuple[str | None, list[str], str | None] | None:
+        """File (None for a namespace package), search folders and finder of a top-level module."""
         if name in sys.builtin_module_names:
-            return "built-in", []
+            return "built-in", [], None
         before = sys.path[:]
         sys.path[:] = self.path
         try:
             for finder in list(sys.meta_path):
+                file = _finder_file(finder)
+                if file is not None and name in _built(finder):
+                    return file, [], file
                 find = getattr(finder, "find_spec", None)
                 try:
                     spec = find(name, None) if find else None
                 except Exception:  # noqa: BLE001, S112 - a finder of somebody's editable install
                     continue
-                if spec is not None:
-                    origin = spec.origin if spec.has_location else None
-                    if origin is None and spec.origin in ("built-in", "frozen"):
-                        origin = spec.origin
-                    return origin, [str(p) for p in spec.submodule_search_locations or ()]
+                if spec is None:
+                    continue
+                folders = [str(p) for p in spec.submodule_search_locations or ()]
+                origin = spec.origin if spec.has_location else None
+                if origin is None and spec.origin in ("built-in", "frozen"):
+                    origin = spec.origin
+                if origin is not None and _is_spread(origin):
+                    origin = None
+                    others = (os.path.join(entry, name) for entry in self.path)
+                    folders += [p for p in others if p not in folders and os.path.isdir(p)]
+                return origin, folders, file
         finally:
             sys.path[:] = before
         return None
 
-    def place(self, top: str, origin: str | None, locations: list[str]) -> dict[str, Any]:
-        """Who owns a module that was found."""
+    def place(
+        self, top: str, origin: str | None, locations: list[str], finder: str | None = None
+    ) -> dict[str, Any]:
+        """Who owns a module that was found; ``finder`` is the file of what found it."""
+        installation = self.installation
         if origin in ("built-in", "frozen"):
             return {"kind": "stdlib"}
         if origin is None:
             local = [p for p in locations if self.is_local(p)]
             if local:
                 return {"kind": "local", "path": self.relative(local[0]), "namespace": True}
-            return {"kind": "namespace", "distributions": self._by_name(top, locations)}
+            names = {n for p in locations for n in installation.owners(p, folder=True)}
+            names.update(n for p in locations for n in installation.of_source(p))
+            return {
+                "kind": "namespace",
+                "distributions": sorted(names or installation.by_name(top, locations)),
+            }
         path = os.path.abspath(origin)
-        owners = [d.name for d in self.installed if d.owns(path)]
+        owners = installation.owners(path)
         if owners:
-            return {"kind": "distribution", "distributions": sorted(owners)}
+            return {"kind": "distribution", "distributions": owners}
         if self.is_stdlib(path):
             return {"kind": "stdlib"}
         if self.is_local(path):
             return {"kind": "local", "path": self.relative(path), "namespace": False}
-        owners = self._of_editable(path) or self._by_name(top, [os.path.dirname(path)])
+        owners = (
+            installation.of_source(path)
+            or (installation.owners(finder) if finder else [])
+            or installation.by_name(top, [os.path.dirname(path)])
+        )
         if owners:
             return {"kind": "distribution", "distributions": owners}
-        inside = any(part in SITE_FOLDERS for part in path.split(os.sep))
-        return {"kind": "unowned" if inside else "elsewhere"}
+        return {"kind": "unowned" if is_site(path) else "elsewhere"}
 
     def is_stdlib(self, path: str) -> bool:
         """Whether a file is of the standard library."""
         return any(
-            path.startswith(folder + os.sep)
-            and not any(site in path[len(folder) :].split(os.sep) for site in SITE_FOLDERS)
+            path.startswith(folder + os.sep) and not is_site(path[len(folder) :])
             for folder in self.stdlib_folders
         )
 
@@ -176,30 +143,11 @@ class Environment:
         real = os.path.realpath(path)
         if real != self.folder and not real.startswith(self.folder.rstrip(os.sep) + os.sep):
             return False
-        inner = real[len(self.folder) :].split(os.sep)
-        return not any(site in inner for site in SITE_FOLDERS) and not self.is_stdlib(real)
+        return not is_site(real[len(self.folder) :]) and not self.is_stdlib(real)
 
     def relative(self, path: str) -> str:
         """A path as POSIX relative to the notebook's folder."""
         return os.path.relpath(os.path.realpath(path), self.folder).replace(os.sep, "/")
-
-    def _of_editable(self, path: str) -> list[str]:
-        real = os.path.realpath(path)
-        found = []
-        for dist in self.installed:
-            source = dist.editable
-            if source and real.startswith(os.path.realpath(source).rstrip(os.sep) + os.sep):
-                found.append((-len(source), dist.name))
-        return [name for _, name in sorted(found)][:1]
-
-    def _by_name(self, top: str, locations: list[str]) -> list[str]:
-        """Distributions whose old metadata or file list has a folder of that name."""
-        owners = set()
-        for dist in self.installed:
-            inside = any(p.startswith(dist.location.rstrip(os.sep) + os.sep) for p in locations)
-            if inside and (top in dist.top_level() or ("\n" + top + "/") in dist.record):
-                owners.add(dist.name)
-        return sorted(owners)
 
 
 # --- finding ---------------------------------------------------------------------------------
@@ -211,8 +159,9 @@ def _submodule(locations: list[str], name: str) -> tuple[str | None, list[str]] 
     for folder in locations:
         package = os.path.join(folder, name)
         for suffix in importlib.machinery.all_suffixes():
-            if os.path.isfile(os.path.join(package, "__init__" + suffix)):
-                return os.path.join(package, "__init__" + suffix), [package]
+            init = os.path.join(package, "__init__" + suffix)
+            if os.path.isfile(init) and not _is_spread(init):
+                return init, [package]
         for suffix in importlib.machinery.all_suffixes():
             if os.path.isfile(package + suffix):
                 return package + suffix, []
@@ -221,76 +170,55 @@ def _submodule(locations: list[str], name: str) -> tuple[str | None, list[str]] 
     return (None, namespace) if namespace else None
 
 
-def _installed(path: list[str]) -> list[Installed]:
-    """The distributions on a search path; of several with one name the first, as pip sees it."""
-    found: dict[str, Installed] = {}
-    for dist in importlib.metadata.distributions(path=path):
-        try:
-            entry = Installed(dist)
-        except Exception:  # noqa: BLE001, S112 - metadata can be broken in any way
-            continue
-        if entry.name and entry.version:
-            found.setdefault(normalized(entry.name), entry)
-    return [found[name] for name in sorted(found)]
-
-
-def normalized(name: str) -> str:
-    """A distribution's name as PEP 503 compares names."""
-    out: list[str] = []
-    for char in name.lower():
-        if char in "-_.":
-            if not out or out[-1] != "-":
-                out.append("-")
-        else:
-            out.append(char)
-    return "".join(out)
-
-
-def _headers(text: str) -> dict[str, list[str]]:
-    fields: dict[str, list[str]] = {}
-    for line in text.split("\n\n", 1)[0].splitlines():
-        key, colon, value = line.partition(":")
-        if colon and not key[:1].isspace():
-            fields.setdefault(key.lower(), []).append(value.strip())
-    return fields
-
-
-def _file(dist: importlib.metadata.Distribution) -> str:
-    """The metadata where egg-info is a single file."""
-    return dist.read_text("") or ""
-
-
-def _upward(line: str) -> str:
-    return line[3:] if line.startswith(("../", "..\\")) else "egg-info/" + line
-
-
-def _json_object(text: str | None) -> dict[str, Any]:
+def _is_spread(init: str) -> bool:
+    """Whether an __init__.py only says that its package spreads over several folders."""
+    if os.path.basename(init) != "__init__.py":
+        return False
     try:
-        value = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+        with open(init, "rb") as file:
+            head = file.read(SPREAD_SIZE + 1)
+    except OSError:
+        return False
+    return len(head) <= SPREAD_SIZE and SPREAD.search(head) is not None
 
 
-def _path_of(url: str) -> str:
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
+def _finder_file(finder: Any) -> str | None:
+    """The file of a finder that somebody installed, such as those of editable installs."""
+    kind = finder if isinstance(finder, type) else type(finder)
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return os.path.abspath(file) if isinstance(file, str) else None
 
-    return os.path.abspath(url2pathname(urlsplit(url).path))
+
+def _built(finder: Any) -> Iterable[str]:
+    """The modules of a finder that compiles them when it is asked, which must not happen here.
+
+    meson-python's editable installs do so always, scikit-build-core's where they were told to.
+    """
+    if hasattr(finder, "_top_level_modules"):
+        return set(finder._top_level_modules)
+    if getattr(finder, "rebuild_flag", False):
+        known = (
+            getattr(finder, "known_source_files", ()),
+            getattr(finder, "known_wheel_files", ()),
+        )
+        return {name.partition(".")[0] for names in known for name in names}
+    return ()
 
 
-def _stdlib_folders() -> list[str]:
+@functools.lru_cache(maxsize=1)
+def _stdlib_folders() -> tuple[str, ...]:
     names = ("stdlib", "platstdlib")
     folders = {sysconfig.get_paths()[name] for name in names}
     if os.__file__:
         folders.add(os.path.dirname(os.__file__))
-    return sorted({form(f) for f in folders for form in (os.path.abspath, os.path.realpath)})
+    return tuple(sorted({form(f) for f in folders for form in (os.path.abspath, os.path.realpath)}))
 
 
-def _stdlib_names(folders: Iterable[str]) -> set[str]:
+@functools.lru_cache(maxsize=1)
+def _stdlib_names(folders: tuple[str, ...]) -> frozenset[str]:
     known = getattr(sys, "stdlib_module_names", None)
     if known is not None:
-        return set(known)
+        return frozenset(known)
     names = set(sys.builtin_module_names)
     for folder in folders:
         for inside in (folder, os.path.join(folder, "lib-dynload")):
@@ -299,7 +227,7 @@ def _stdlib_names(folders: Iterable[str]) -> set[str]:
                 is_package = os.path.isfile(os.path.join(inside, entry, "__init__.py"))
                 if is_package or entry.endswith((".py", ".so", ".pyd")):
                     names.add(stem)
-    return names
+    return frozenset(names)
 
 
 def _python() -> dict[str, str]:
@@ -352,10 +280,10 @@ def _search_path() -> list[str]:
     return extra + path
 
 
-# --- the two ways to ask ---------------------------------------------------------------------
+# --- the ways to ask -------------------------------------------------------------------------
 
 
-def answer(request: dict[str, Any], path: list[str] | None = None) -> dict[str, Any]:
+def answer_from(environment: Environment, request: dict[str, Any]) -> dict[str, Any]:
     """Answer ``{"folder": the notebook's folder, "modules": {dotted name: [names from it]}}``.
 
     The answer's ``modules`` has for each name (and for each ``from`` name of a namespace package)
@@ -363,27 +291,25 @@ def answer(request: dict[str, Any], path: list[str] | None = None) -> dict[str, 
     with ``path`` relative to the folder; ``elsewhere`` (on the search path, outside the folder, of
     no distribution); ``unowned`` (installed, but no metadata claims it); ``missing``. ``package``
     is the part of the name that is a package of its own: ``sklearn``, but ``google.cloud.storage``.
+    ``programs`` are those that distributions put beside the interpreter, with the distribution.
     """
-    environment = Environment(path or _search_path(), str(request.get("folder") or os.getcwd()))
-    return answer_from(environment, request)
-
-
-def answer_from(environment: Environment, request: dict[str, Any]) -> dict[str, Any]:
-    """`answer` for an environment that has been read already."""
     return {
         "protocol": PROTOCOL,
         "executable": sys.executable,
+        "prefix": sys.prefix,
         "python": _python(),
         "markers": _marker_environment(),
         "stdlib": sorted(environment.stdlib),
-        "modules": _modules(environment, request.get("modules") or {}),
-        "distributions": [dist.describe() for dist in environment.installed],
+        "modules": modules_of(environment, request),
+        "distributions": [dist.describe() for dist in environment.installation.all],
+        "programs": environment.installation.programs(),
     }
 
 
-def _modules(environment: Environment, asked: dict[str, list[str]]) -> dict[str, Any]:
+def modules_of(environment: Environment, request: dict[str, Any]) -> dict[str, Any]:
+    """The ``modules`` of `answer_from` alone."""
     result = {}
-    for name, members in asked.items():
+    for name, members in (request.get("modules") or {}).items():
         result[name] = place = environment.module(name)
         if place["kind"] == "namespace" or place.get("namespace"):
             # What is imported from a namespace package are packages of other distributions.
@@ -394,10 +320,31 @@ def _modules(environment: Environment, asked: dict[str, list[str]]) -> dict[str,
 
 
 def main() -> None:
-    """Read a request from standard input and print the answer."""
-    request = json.load(sys.stdin)
-    sys.stdout.write(json.dumps(answer(request), sort_keys=True) + "\n")
+    """Answer each line of standard input, a request, with a line on standard output.
 
-
-if __name__ == "__main__":
-    main()
+    The first answer is whole (`answer_from`), later ones have ``modules`` alone. Once something was
+    installed or removed the answer is ``{"stale": true}`` and the process ends: what Python made of
+    the environment when it started (.pth files, finders) holds no longer.
+    """
+    # Whatever a finder prints goes to standard error, and not between the answers.
+    wire = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    path = _search_path()
+    installation = Installation(path)
+    first = installation.fingerprint()
+    for number, line in enumerate(sys.stdin):
+        request = json.loads(line)
+        folder = str(request.get("folder") or os.getcwd())
+        sys.path_importer_cache.pop(folder, None)  # files there change without anyone installing
+        environment = Environment(path, folder, installation)
+        told: dict[str, Any]
+        if number == 0:
+            told = answer_from(environment, request)
+        elif installation.fingerprint() != first:
+            told = {"protocol": PROTOCOL, "stale": True}
+        else:
+            told = {"protocol": PROTOCOL, "modules": modules_of(environment, request)}
+        wire.write(json.dumps(told, sort_keys=True) + "\n")
+        wire.flush()
+        if told.get("stale"):
+            return
