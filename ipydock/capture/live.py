@@ -1,6 +1,7 @@
 """What a live kernel knows besides what its environment holds: standard library only, as the probe.
 
-What is loaded in it, by whom, and which modules the notebook's own variables hold.
+What is loaded in it and by whom, which modules the notebook's own variables hold, what it used
+since it is watched, and what else its results depend on.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from . import surroundings, watch
 from .probe import Environment, answer_from
+
+ENOUGH = 200_000  # characters of a local module that are looked through
 
 
 def session(request: dict[str, Any]) -> dict[str, Any]:
@@ -20,33 +24,51 @@ def session(request: dict[str, Any]) -> dict[str, Any]:
 
     Adds ``loaded``: for each distribution with modules in memory who refers to it (distributions
     or ``__main__``); ``local``: the files in the notebook's folder that modules came from;
-    ``namespace``: for each variable of the notebook that holds a module its name and distribution.
+    ``namespace``: for each variable of the notebook that holds a module its name and distribution;
+    ``versions``: of distributions that were installed anew under the process, the one in memory;
+    ``libraries``: system libraries in memory, None where the platform does not tell; ``settings``
+    (`ipydock.capture.surroundings.settings`); ``history``: the source of each execution, by its
+    count; ``watched`` (`ipydock.capture.watch.report`), in which ``demanded`` has [distribution,
+    who imported it, count] for what was imported while a cell ran.
     """
+    with watch.paused():
+        return _session(request)
+
+
+def _session(request: dict[str, Any]) -> dict[str, Any]:
     environment = Environment(list(sys.path), str(request.get("folder") or os.curdir))
     modules = {
         name: module
-        for name, module in sorted(sys.modules.items())
+        for name, module in sorted(sys.modules.copy().items())
         if isinstance(module, types.ModuleType)
     }
     owners: dict[str, str | None] = {}
     local = {}
+    code = []
     for name, module in modules.items():
         file = vars(module).get("__file__")
         if not isinstance(file, str) or name == "__main__":
             continue
-        owner = _owner(environment, name, str(Path(file).absolute()), owners)
+        owner = _owner(environment, name, os.path.abspath(file), owners)  # noqa: PTH100
         if owner is None and environment.is_local(file):
             local[name] = environment.relative(file)
-    loaded: dict[str, set[str]] = {}
-    for owner in owners.values():
-        if owner is not None:
-            loaded.setdefault(owner, set())
-    for user, used in _references(modules, owners):
-        loaded[used].add(user)
+            code.append(file)
     result = answer_from(environment, request)
-    result["loaded"] = {name: sorted(users) for name, users in sorted(loaded.items())}
+    history = _history()
+    result["loaded"] = _loaded(modules, owners)
     result["local"] = local
     result["namespace"] = _namespace(modules, owners)
+    result["versions"] = surroundings.changed_versions(
+        modules, owners, environment.installation.all
+    )
+    edited = [dist.editable for dist in environment.installation.all if dist.editable]
+    result["libraries"] = surroundings.libraries(edited)
+    variables = dict(vars(modules["__main__"])) if "__main__" in modules else {}
+    result["settings"] = surroundings.settings(
+        modules, variables, "\n".join([*history, *map(_text, code)])
+    )
+    result["history"] = history
+    result["watched"] = _watched(environment, modules, owners)
     return result
 
 
@@ -65,6 +87,15 @@ def _owner(
     if names:
         owners[name] = names[0]
     return owners.get(name)
+
+
+def _loaded(
+    modules: dict[str, types.ModuleType], owners: dict[str, str | None]
+) -> dict[str, list[str]]:
+    loaded: dict[str, set[str]] = {owner: set() for owner in owners.values() if owner is not None}
+    for user, used in _references(modules, owners):
+        loaded[used].add(user)
+    return {name: sorted(users) for name, users in sorted(loaded.items())}
 
 
 def _references(
@@ -92,10 +123,50 @@ def _namespace(
 ) -> dict[str, tuple[str, str]]:
     main = modules.get("__main__")
     names = {}
-    for variable, value in sorted(vars(main).items()) if main is not None else ():
+    for variable, value in sorted(dict(vars(main)).items()) if main is not None else ():
         if isinstance(value, types.ModuleType) and not variable.startswith("_"):
             source = vars(value).get("__name__")
             owner = owners.get(source) if isinstance(source, str) else None
             if isinstance(source, str) and owner is not None:
                 names[variable] = (source, owner)
     return names
+
+
+def _history() -> list[str]:
+    """The source of each execution as it was typed; empty without IPython."""
+    interactive = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    shell = interactive() if interactive is not None else None
+    manager = getattr(shell, "history_manager", None)
+    return [str(source) for source in getattr(manager, "input_hist_raw", ())]
+
+
+def _text(file: str) -> str:
+    try:
+        with Path(file).open("rb") as stream:
+            return stream.read(ENOUGH).decode("utf-8", "replace")
+    except OSError:
+        return ""  # gone since it was imported; what it said is not known
+
+
+def _watched(
+    environment: Environment,
+    modules: dict[str, types.ModuleType],
+    owners: dict[str, str | None],
+) -> dict[str, Any] | None:
+    seen = watch.report()
+    if seen is None:
+        return None
+    demanded = []
+    for name, by, count in seen.pop("imports"):
+        owner = owners.get(name) if name in modules else None
+        user = "__main__" if by == "__main__" else owners.get(by)
+        if owner is not None and user is not None and owner != user:
+            demanded.append([owner, user, count])
+    # Files of a package that is installed in editable form are the package's, as in site-packages.
+    outside = tuple(
+        os.path.join(dist.editable, "")  # noqa: PTH118
+        for dist in environment.installation.all
+        if dist.editable and not environment.is_local(dist.editable)
+    )
+    opened = [entry for entry in seen["opened"] if not entry[0].startswith(outside)]
+    return {**seen, "opened": opened, "demanded": demanded}
