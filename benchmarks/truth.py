@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,6 +124,7 @@ class Machine:
 
     def _notebook(self, notebook: Path, timeout: int) -> str:
         words = ("-m", "jupyter", "execute", "--allow-errors", f"--timeout={timeout}")
+        words += ("--kernel_name=python3",)  # many name a python2 that nobody has any more
         return self._trace(*words, notebook.name, folder=notebook.parent)
 
     def _trace(self, *words: str, folder: Path | None = None) -> str:
@@ -130,7 +132,11 @@ class Machine:
         command += ["-e", "trace=open,openat,execve,clone,clone3,fork,vfork"]
         command += ["-e", "status=successful"]
         command += ["-o", str(self.log), str(self.python), *words]
-        subprocess.run(command, capture_output=True, env=self.env, cwd=folder, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=self.env, cwd=folder, check=False
+        )
+        if done.returncode:
+            print(f"  {words[-1]}: {done.stderr.strip()[-300:]}", file=sys.stderr)
         return self.log.read_text(errors="replace")
 
     def _used(self, log: str, notebook: Path) -> Used:
