@@ -123,8 +123,8 @@ class Machine:
         return str(done.stdout)
 
     def _notebook(self, notebook: Path, timeout: int) -> str:
-        words = ("-m", "jupyter", "execute", "--allow-errors", f"--timeout={timeout}")
-        words += ("--kernel_name=python3",)  # many name a python2 that nobody has any more
+        words = ["-m", "jupyter", "execute", "--allow-errors", f"--timeout={timeout}"]
+        words += ["--kernel_name=python3"]  # many name a python2 that nobody has any more
         return self._trace(*words, notebook.name, folder=notebook.parent)
 
     def _trace(self, *words: str, folder: Path | None = None) -> str:
