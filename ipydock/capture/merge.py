@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -161,6 +162,7 @@ def _merge(
     seen = session.findings() if session else Findings()
     if session is not None:
         _from_session(draft, resolver, session)
+        notes = (*notes, *_in_memory(environment, session))
     in_use = InUse(environment, _plugins(findings, resolver, environment), session)
     kernel = {name: set[str]() for name in KERNEL[:1] if name in environment.installed}
     needed = {name: set[str]() for name in in_use.needed}
@@ -246,6 +248,20 @@ def _from_session(draft: Draft, resolver: Resolver, session: Session) -> None:
         place = Place(f"{module} is loaded", source="session")
         if inner.endswith(".py") and not is_secret(inner):
             draft.followed.modules.setdefault(inner, (module, [place]))
+
+
+def _in_memory(environment: Environment, session: Session) -> list[str]:
+    """Take the versions in memory where others were installed since: these made the results."""
+    warnings = []
+    for name, version in sorted(session.answer.get("versions", {}).items()):
+        found = environment.installed.get(canonicalize_name(name))
+        if found is not None:
+            warnings.append(
+                f"{found.name} {printable(version)} is in memory, but {found.version} is installed "
+                "now; the one in memory was captured. Restart the kernel to use the other."
+            )
+            environment.installed[found.name] = replace(found, version=printable(version))
+    return warnings
 
 
 def _plugins(
