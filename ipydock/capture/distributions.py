@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +30,7 @@ class Distribution:
         self.site = str(entry["site"])
         self.requires = tuple(entry["requires"])
         self._direct: Mapping[str, Any] | None = entry["direct_url"]
-        self._folder = folder
+        self._entry, self._folder, self._meta = entry, folder, meta
         installer = str(entry["installer"])
         owned = Path(self.info).name in meta.infos and installer not in ("pip", "uv")
         self.installer = "conda" if owned else printable(installer[:40]) or None
@@ -58,14 +55,11 @@ class Distribution:
             return None, None
         return origins.index_of(self.name, self.version)
 
-    def files(self) -> list[str]:
-        """The paths of its files, absolute, from its list of them; empty if it has none."""
-        try:
-            text = Path(self.info, "RECORD").read_text("utf-8", "replace")
-        except OSError:
-            return []
-        rows = csv.reader(io.StringIO(text))
-        return [os.path.normpath(Path(self.site, row[0])) for row in rows if row]
+    def at(self, version: str) -> Distribution:
+        """The same in another version, which is the one in memory."""
+        other = Distribution(self._entry, self._folder, self._meta)
+        other.version = version
+        return other
 
 
 class Environment:
