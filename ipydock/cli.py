@@ -282,7 +282,8 @@ def _container_engine(name: str) -> Any:
 def _capture(loaded: Notebook, options: dict[str, Any], progress: TerminalProgress) -> Capture:
     from . import pipeline
 
-    return pipeline.capture(loaded, **only(options, CAPTURE), on_event=progress)
+    timeout = options["timeout"] or None
+    return pipeline.capture(loaded, **only(options, CAPTURE), timeout=timeout, on_event=progress)
 
 
 def _recipe(

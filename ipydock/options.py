@@ -45,6 +45,25 @@ capture_options = grouped(
         "[default: the notebook's kernel if it is installed here, else this one]",
     ),
     click.option("--kernel", metavar="NAME", help="The kernel to take the packages from instead."),
+    click.option(
+        "--run",
+        is_flag=True,
+        help="Execute the notebook there first, in its own folder, and watch what it uses. Files "
+        "that it writes are written; the notebook itself is not.",
+    ),
+    click.option(
+        "--trace",
+        is_flag=True,
+        help="--run under strace (Linux), which also sees what C libraries and programs open.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0),
+        default=1800,
+        show_default=True,
+        metavar="SECONDS",
+        help="For each cell, with --run and in a rerun; 0 for no limit.",
+    ),
 )
 recipe_options = grouped(
     click.option(
@@ -74,17 +93,9 @@ rerun_options = grouped(
     ),
     click.option("--memory", metavar="SIZE", help="Such as 4g. [default: 90% of the engine's]"),
     click.option("--cpus", type=float, metavar="N", help="Such as 1.5. [default: all]"),
-    click.option(
-        "--timeout",
-        type=click.FloatRange(min=0),
-        default=1800,
-        show_default=True,
-        metavar="SECONDS",
-        help="For each cell; 0 for no limit.",
-    ),
     click.option("--mount", multiple=True, metavar="SRC:DST[:rw]", help="A folder to mount."),
 )
-CAPTURE = ("python", "kernel")
+CAPTURE = ("python", "kernel", "run", "trace")
 BUILD = ("tag", "no_cache", "pull")
 
 

@@ -83,7 +83,12 @@ def capture(
     python: str | os.PathLike[str] | None = None,
     kernel: str | None = None,
     live: bool = False,
+    session: Mapping[str, Any] | None = None,
+    run: bool = False,
+    trace: bool = False,
+    timeout: float | None = Limits().timeout,
     on_event: OnEvent = events.ignore,
+    cancel: Cancellation | None = None,
 ) -> Capture:
     """What the notebook needs, with the evidence for each thing.
 
@@ -94,20 +99,38 @@ def capture(
             kernelspec is taken if it exists here, else this interpreter.
         live: we are in the kernel that runs the notebook, so that what is loaded here counts too;
             this interpreter's packages are taken, whatever ``python`` and ``kernel`` say.
+        session: what `ipydock.capture.live.session` told in the kernel that runs the notebook, if
+            that is another process; its environment counts.
+        run: execute the notebook there first, in its folder, with the probe watching. Its file is
+            not written; the files that it writes are.
+        trace: ``run`` under a system-call trace, too.
+        timeout: seconds for each cell that is run; None for no limit.
         on_event: receives the progress.
+        cancel: ends the run when raised.
 
     Raises:
         NotebookError: it is not a Python notebook.
-        EnvironmentMissing: the interpreter or kernel is not there.
+        EnvironmentMissing: the interpreter or kernel is not there, or has no ipykernel to run it.
+        InputError: ``trace``, and system calls cannot be traced here.
+        KernelDied: the kernel ended in a cell.
+        Cancelled: ``cancel`` was raised.
     """
     began = time.monotonic()
     notebook = load(nb)
-    on_event(StageStarted("capture", f"Look at what {notebook.name} needs"))
-    if live:
-        found = capture_session(notebook)
+    where = None if python is None else Path(python)
+    if run or trace:
+        on_event(
+            StageStarted("capture", f"Run {notebook.name} where it is, and watch what it uses")
+        )
+        found = _capture_run(
+            notebook, where, kernel, trace=trace, timeout=timeout, on_event=on_event, cancel=cancel
+        )
     else:
-        where = None if python is None else Path(python)
-        found = capture_file(notebook, python=where, kernel=kernel)
+        on_event(StageStarted("capture", f"Look at what {notebook.name} needs"))
+        if live:
+            found = capture_session(notebook)
+        else:
+            found = capture_file(notebook, python=where, kernel=kernel, session=session)
     for text in found.warnings:
         on_event(Warned("capture", text))
     parts = [f"{_count(len(found.requested), 'package')} ({len(found.closure)} with all they need)"]
@@ -118,6 +141,35 @@ def capture(
     summary = f"Python {found.python.version}; {', '.join(parts)}"
     on_event(StageFinished("capture", time.monotonic() - began, summary))
     return found
+
+
+def _capture_run(
+    notebook: Notebook,
+    python: Path | None,
+    kernel: str | None,
+    *,
+    trace: bool,
+    timeout: float | None,
+    on_event: OnEvent,
+    cancel: Cancellation | None,
+) -> Capture:
+    from .capture.interpreter import choose
+    from .capture.merge import Draft
+    from .session import observe
+
+    chosen = choose(notebook, python=python, kernel=kernel)
+    seen = observe(
+        notebook,
+        chosen,
+        Draft(notebook).request(),
+        traced=trace,
+        timeout=timeout,
+        on_event=on_event,
+        cancel=cancel,
+    )
+    found = capture_file(notebook, session=seen.session)
+    warnings = (*chosen.warnings, *seen.warnings, *found.warnings)
+    return found.model_copy(update={"warnings": warnings})
 
 
 def synthesize(
@@ -283,6 +335,8 @@ def verification(
     python: str | os.PathLike[str] | None = None,
     kernel: str | None = None,
     live: bool = False,
+    run: bool = False,
+    trace: bool = False,
     engine: Engine | str = "auto",
     recipe_options: Options | None = None,
     build_options: BuildOptions | None = None,
@@ -295,7 +349,7 @@ def verification(
 
     Args:
         nb: the notebook, which is never written to.
-        python, kernel, live: what to capture, see `capture`.
+        python, kernel, live, run, trace: what to capture and how, see `capture`.
         engine: an engine or its name; ``auto`` takes the first that works.
         recipe_options: base image and additions.
         build_options: tag, caches.
@@ -313,7 +367,17 @@ def verification(
         check_output(notebook, out)
     chosen = select(engine)[0] if isinstance(engine, str) else engine
     began = time.monotonic()
-    found = capture(notebook, python=python, kernel=kernel, live=live, on_event=on_event)
+    found = capture(
+        notebook,
+        python=python,
+        kernel=kernel,
+        live=live,
+        run=run,
+        trace=trace,
+        timeout=(limits or Limits()).timeout,
+        on_event=on_event,
+        cancel=cancel,
+    )
     captured = time.monotonic()
     recipe = synthesize(
         found,
@@ -357,6 +421,11 @@ def verification(
         }
     )
     return Verification(found, recipe, image, executed, verdict)
+
+
+async def capture_async(nb: NotebookLike, **options: Any) -> Capture:
+    """`capture`, with the same arguments, without blocking the loop; cancelling ends its run."""
+    return await aio.in_thread(lambda flag: capture(nb, **options, cancel=flag))
 
 
 async def build_async(

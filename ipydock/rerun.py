@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -141,35 +143,50 @@ async def _run(
     def start() -> KernelProcess:
         return engine.kernel(image, command=RELAY_COMMAND, limits=limits)
 
-    async with running_kernel(start, start_timeout=START_TIMEOUT, graceful=False) as manager:
-        client = NotebookClient(
-            node,
-            km=manager,
-            timeout=None if limits.timeout is None else max(1, int(limits.timeout)),
-            allow_errors=True,
-            record_timing=False,
-            coalesce_streams=True,
-            startup_timeout=int(START_TIMEOUT),
-            log=_quiet(),
-        )
-        try:
-            client.kc = await client.async_start_new_kernel_client()
-        except RuntimeError as error:  # how nbclient says that a kernel ended before its first cell
-            raise KernelStartError(
-                f"The kernel ended before the first cell. {manager.why_ended}",
-                evidence=manager.stderr,
-            ) from error
-        try:
-            runs, failure = await _cells(client, manager, limits, on_event)
-            if isinstance(failure, KernelDied):
-                failure = await asyncio.to_thread(_explain, failure, manager, engine)
-            client.set_widgets_metadata()
-        finally:
-            client.kc.stop_channels()
+    async with (
+        running_kernel(start, start_timeout=START_TIMEOUT, graceful=False) as manager,
+        connected(manager, node, limits) as client,
+    ):
+        runs, failure = await run_cells(client, manager, limits, on_event)
+        if isinstance(failure, KernelDied):
+            failure = await asyncio.to_thread(_explain, failure, manager, engine)
+        client.set_widgets_metadata()
     return runs, failure
 
 
-async def _cells(
+@contextlib.asynccontextmanager
+async def connected(
+    manager: ContainerKernelManager, node: Any, limits: Limits
+) -> AsyncIterator[NotebookClient]:
+    """A client of a started kernel that executes the cells of ``node`` in place.
+
+    Raises:
+        KernelStartError: the kernel ended before its first cell.
+    """
+    client = NotebookClient(
+        node,
+        km=manager,
+        timeout=None if limits.timeout is None else max(1, int(limits.timeout)),
+        allow_errors=True,
+        record_timing=False,
+        coalesce_streams=True,
+        startup_timeout=int(START_TIMEOUT),
+        log=_quiet(),
+    )
+    try:
+        client.kc = await client.async_start_new_kernel_client()
+    except RuntimeError as error:  # how nbclient says that a kernel ended before its first cell
+        raise KernelStartError(
+            f"The kernel ended before the first cell. {manager.why_ended}",
+            evidence=manager.stderr,
+        ) from error
+    try:
+        yield client
+    finally:
+        client.kc.stop_channels()
+
+
+async def run_cells(
     client: NotebookClient,
     manager: ContainerKernelManager,
     limits: Limits,

@@ -64,13 +64,8 @@ class Ignored:
         return folder.startswith(self.folders) and not folder.startswith(self.kept)
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form, of which `from_json` makes it again elsewhere."""
+        """The JSON form: the arguments by name."""
         return {"folders": list(self.folders), "kept": list(self.kept)}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Ignored:
-        """What `to_json` gave."""
-        return cls(tuple(map(str, data["folders"])), tuple(map(str, data["kept"])))
 
     @classmethod
     def here(cls) -> Ignored:

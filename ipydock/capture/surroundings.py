@@ -44,26 +44,26 @@ def libraries(outside: Iterable[str]) -> list[str] | None:
             paths = {line[line.index("/") :].rstrip("\n") for line in maps if "/" in line}
     except OSError:
         return None
-    own = [os.path.join(folder, "") for folder in (*_interpreter_folders(), *outside)]
+    own = (*interpreter_folders(), *(os.path.join(folder, "") for folder in outside))
     return sorted(
         path
         for path in (p[:-10] if p.endswith(" (deleted)") else p for p in paths)
         if (path.endswith(".so") or ".so." in path)
-        and not path.startswith(tuple(own))
+        and not path.startswith(own)
         and "/site-packages/" not in path
         and "/dist-packages/" not in path
         and not OWN_LIBRARY.match(os.path.basename(path))
     )
 
 
-def _interpreter_folders() -> set[str]:
+def interpreter_folders() -> tuple[str, ...]:
+    """Where the interpreter's own libraries and programs are, with a slash at the end."""
     folders = {sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib")}
-    folders.update(
-        os.path.join(prefix, "lib")
-        for prefix in (sys.prefix, sys.base_prefix)
-        if prefix not in ("/usr", "/usr/local", "/")
-    )
-    return folders | {os.path.realpath(folder) for folder in folders}
+    for prefix in (sys.prefix, sys.base_prefix):
+        if prefix not in ("/usr", "/usr/local", "/"):
+            folders.update(os.path.join(prefix, name) for name in ("lib", "bin"))
+    folders |= {os.path.realpath(folder) for folder in folders}
+    return tuple(sorted(os.path.join(folder, "") for folder in folders))
 
 
 def changed_versions(

@@ -245,8 +245,15 @@ def _turn(cell: int | None = None) -> None:
         _cell = cell
 
 
-def _before_cell(_info: Any = None) -> None:
-    _turn(int(getattr(_shell, "execution_count", 0)))
+def _before_cell(info: Any = None) -> None:
+    # The shell's own count is one ahead from IPython 9 on; a cell is stored after this event.
+    _turn(_stored() + int(bool(getattr(info, "store_history", True))))
+
+
+def _stored() -> int:
+    """How many cells are in IPython's history, the one that runs now among them."""
+    manager = getattr(_shell, "history_manager", None)
+    return max(0, len(getattr(manager, "input_hist_raw", ())) - 1)
 
 
 def _read(name: str, frame: Any) -> None:
@@ -274,29 +281,30 @@ def current() -> Any:
     return found if getattr(found, "PROTOCOL", None) == PROTOCOL else None
 
 
-def start(shell: Any = None) -> int:
+def start(shell: Any = None, *, first: bool = False) -> int:
     """Watch from now on, unless this interpreter is being watched; gives the count since when.
 
     Args:
         shell: IPython's shell, whose cells what is seen is told apart by; None without IPython.
+        first: a cell runs, and nothing of it but this has run so far.
     """
     there = current()
     if there is not None and there._watching:
         return int(there._since)
     if there is not None and there is not _this():
-        return int(there.start(shell))
-    return _start(shell)
+        return int(there.start(shell, first=first))
+    return _start(shell, first)
 
 
-def _start(shell: Any) -> int:
+def _start(shell: Any, first: bool) -> int:
     global _watching, _since, _cell, _shell, _ignored, _hooked, _room  # noqa: PLW0603
     module = _this()
     if module is not None:
         sys.modules[NAME] = module
     _shell = shell
     _ignored = Ignored.here()
-    # Between cells this is the next one's count: what ran before is what will not be seen.
-    _since = _cell = int(getattr(shell, "execution_count", 1)) - 1
+    _cell = _stored()
+    _since = _cell - int(first)
     if shell is not None:
         shell.events.register("pre_run_cell", _before_cell)
     if not _hooked:
@@ -351,13 +359,26 @@ def _pause(pause: bool) -> None:
     _turn()
 
 
+def cell() -> int:
+    """The execution count of the cell that runs, or ran last; 0 if none has or nothing watches."""
+    there = current()
+    return 0 if there is None else int(there._cell)
+
+
+def ignored() -> dict[str, Any]:
+    """What is left out of the report, as JSON (`ipydock.capture.ignored.Ignored`)."""
+    there = current()
+    rules = None if there is None else there._ignored
+    return (rules or Ignored.here()).to_json()
+
+
 def report() -> dict[str, Any] | None:
     """What was seen so far; None if this interpreter was never watched.
 
-    ``since`` is the number of cells that had been run when it began. ``opened`` has [absolute path,
-    "read", "write" or "list", execution count] in order of first use; a file that was read is there
-    only if it exists, or was written by the notebook before. ``programs`` has [full path, count],
-    ``hosts`` [name or address, count], ``env_names`` [name, count]; ``imports``
+    ``since`` is the count of the last cell of which something may have been missed. ``opened`` has
+    [absolute path, "read", "write" or "list", execution count] in order of first use; a file that
+    was read is there only if it exists, or was written by the notebook before. ``programs`` has
+    [full path, count], ``hosts`` [name or address, count], ``env_names`` [name, count]; ``imports``
     has [module, the module that asked for it, count] of what was imported while a cell ran, not
     while another library was imported, with ``__main__`` for the notebook. ``lost`` counts what was
     over the limits. Files of the interpreter, of distributions and of the system are left out, see
@@ -390,11 +411,21 @@ def _report() -> dict[str, Any]:
     }
 
 
+# What was there and is gone is nobody's data.
+_TEMPORARY = tuple(
+    os.path.join(os.path.abspath(folder), "")
+    for folder in (*map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp")  # noqa: S108
+    if folder
+)
+
+
 def _resolve(cell: int, folder: str | None, events: list[Any], code: set[str]) -> None:
     """Take what was seen in one cell into what was found."""
     for name, mode, flags in events:
         path = _absolute(name, folder)
         if path is None or _ignored is None or _ignored(path):
+            continue
+        if path.startswith(_TEMPORARY) and not os.path.lexists(path):
             continue
         for use in (mode,) if flags is None else _uses(flags):
             if use == "write":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +77,15 @@ def container_kernel_manager(
 
 @asynccontextmanager
 async def running_kernel(
-    start: Callable[[], KernelProcess], *, start_timeout: float = 60.0, graceful: bool = True
+    start: Callable[[], KernelProcess],
+    *,
+    start_timeout: float = 60.0,
+    graceful: bool = True,
+    arguments: Sequence[str] = (),
 ) -> AsyncIterator[ContainerKernelManager]:
     """A started kernel, shut down at the end of the block whatever happens in it.
+
+    ``arguments`` are for ipykernel, such as ``--HistoryManager.hist_file=:memory:``.
 
     For nbclient: ``NotebookClient(nb, km=manager).async_execute(cleanup_kc=True)`` in the block.
 
@@ -88,7 +94,7 @@ async def running_kernel(
     """
     manager = container_kernel_manager(start, start_timeout=start_timeout)
     try:
-        await manager.start_kernel()
+        await manager.start_kernel(extra_arguments=list(arguments))
         yield manager
     finally:
         if manager.has_kernel:

@@ -9,7 +9,13 @@ if TYPE_CHECKING:
 
 
 def register(shell: InteractiveShell) -> None:
-    """Make the magics known to a shell."""
+    """Make the magics known to a shell, and watch from now on what its cells use."""
+    from ..capture import watch
     from .dockerize import DockerizeMagics
+    from .location import running
 
     shell.register_magics(DockerizeMagics)
+    lines = [line.strip() for line in running(shell).splitlines()]
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    # So that %dockerize later knows what was used, from here on.
+    watch.start(shell, first="load_ext" in first)

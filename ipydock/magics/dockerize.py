@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
+from ..capture import watch
 from ..errors import InputError, IpydockError
 from ..notebook import Notebook, load
 from ..options import (
@@ -29,7 +29,7 @@ from ..options import (
     rerun_options,
 )
 from .live import progress_for
-from .location import Located, locate
+from .location import Located, locate, running
 from .result import Dockerized
 
 
@@ -92,8 +92,9 @@ class DockerizeMagics(Magics):
             node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
             located = Located(load(node, folder=Path.cwd(), name="cell.ipynb"))
         else:
-            located = locate(shell, options["notebook"], _running(shell))
-        with progress_for(shell) as progress:
+            located = locate(shell, options["notebook"], running(shell))
+        # What ipydock opens and imports from here on is none of the notebook's.
+        with watch.paused(), progress_for(shell) as progress:
             return _stages(located, options, progress)
 
 
@@ -109,15 +110,9 @@ def _parse(line: str) -> dict[str, Any]:
     return dict(parsed)
 
 
-def _running(shell: InteractiveShell) -> str:
-    """The source of the cell that is running now."""
-    history = shell.history_manager
-    inputs = [] if history is None else history.input_hist_raw
-    return str(inputs[-1]) if inputs else ""
-
-
 def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockerized:
     from .. import pipeline
+    from ..capture.single import used_by_cell
     from ..engine.select import select
     from ..rerun import check_output, default_output
 
@@ -129,12 +124,16 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
     further = options["do_build"] or options["do_rerun"] or options["do_verify"]
     engine, why = select(options["engine"])
     where = only(options, CAPTURE)
-    # Without a named environment it is the notebook that runs here, with this session's modules;
-    # of a single cell only what it says counts, in this interpreter's environment.
-    live = not (where["python"] or where["kernel"] or options["only_cell"])
-    if options["only_cell"] and not where["kernel"]:
-        where["python"] = where["python"] or sys.executable
-    found = pipeline.capture(notebook, **where, live=live, on_event=progress)
+    # Without a named environment it is the notebook, or the cell, that runs here.
+    elsewhere = any(where.values())
+    found = pipeline.capture(
+        notebook,
+        **where,
+        live=not (elsewhere or options["only_cell"]),
+        session=used_by_cell(notebook) if options["only_cell"] and not elsewhere else None,
+        timeout=options["timeout"] or None,
+        on_event=progress,
+    )
     recipe = pipeline.synthesize(
         found,
         chosen,

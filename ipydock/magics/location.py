@@ -59,6 +59,13 @@ def locate(shell: InteractiveShell, named: str | None, running: str) -> Located:
     )
 
 
+def running(shell: InteractiveShell) -> str:
+    """The source of the cell that is running now."""
+    history = shell.history_manager
+    inputs = [] if history is None else history.input_hist_raw
+    return str(inputs[-1]) if inputs else ""
+
+
 def from_history(shell: InteractiveShell) -> Notebook:
     """A notebook of the inputs of this session, without outputs."""
     history = shell.history_manager

@@ -16,10 +16,11 @@ ROOT = Path(ipydock.__file__).parent
 
 # Lower layers first; a module imports from lower layers and from its own group alone.
 LAYERS = (
-    {"errors", "events", "models", "process", "files", "hosts", "credentials"}
+    {"errors", "events", "models", "process", "files", "hosts", "layout", "credentials"}
     | {"notebook", "notebook_v4"},
     {"capture", "recipe", "engine"},
-    {"kernel", "rerun", "compare", "aio", "pipeline", "render", "options", "doctor", "terminal"},
+    {"kernel", "rerun", "session", "compare", "aio", "pipeline", "render", "options"}
+    | {"doctor", "terminal"},
     {"magics", "cli", "__main__"},
 )
 FOREIGN = {
