@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-MOST_BYTES = 1_000_000  # of one file that are looked at
+MOST_BYTES = 256_000  # of one file that are looked at
 MOST_CHARACTERS = 2_000_000  # of one cell or module
 MOST_CANDIDATES = 100  # of one kind in one text; more would only repeat
 MASK = "***"
@@ -143,7 +143,7 @@ def mask(text: str) -> str:
 
 
 def in_file(path: Path) -> str | None:
-    """The kind of credential that the first megabyte of a file holds, None if it holds none.
+    """The kind of credential that the start of a file holds, None if it holds none.
 
     Raises:
         OSError: it cannot be read.

@@ -9,13 +9,18 @@ import re
 import secrets
 from pathlib import Path
 
+from .layout import NOTEBOOK, PROJECT, ROOT
+
 _CHUNK = 1 << 20
 SKIPPED_FOLDERS = frozenset(
     {".git", ".hg", ".svn", ".ipynb_checkpoints", "__pycache__", "node_modules", ".venv", "venv"}
     | {".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache", "site-packages"}
 )
 # A build context: all that is in it, and the start of its Dockerfile's first line.
-CONTEXT_ENTRIES = ("Dockerfile", "requirements.lock", ".dockerignore", "project", "notebook")
+CONTEXT_ENTRIES = (
+    *("Dockerfile", "requirements.lock", ".dockerignore"),
+    *(PROJECT, ROOT, NOTEBOOK),
+)
 CONTEXT_HEADING = "# What the notebook "
 
 SECRET_NAMES = re.compile(
@@ -25,8 +30,11 @@ SECRET_NAMES = re.compile(
     | id_(rsa|dsa|ecdsa|ed25519)(?!\.pub$).*
     | \.?credentials?([._-].*)? | .*[._-]credentials?(\..*)?
     | client[_-]?secrets?.*\.json | service[_-]?account.*\.json | kaggle\.json
+    | [._]netrc | \.vault[-_]token | \.terraformrc | \.Renviron | \.Rprofile | \.mylogin\.cnf
+    | wallet\.dat | .*\.agekey | \.authinfo(\.gpg)? | application_default_credentials\.json
     | [._]netrc | kubeconfig.* | .*\.kubeconfig | \.pgpass | \.pypirc | \.npmrc | \.htpasswd
-    | \.git-credentials | \.dockercfg | \.boto | \.s3cfg | \.databrickscfg | \.my\.cnf
+    | \.git-credentials | \.dockercfg | \.dockerconfigjson | \.boto
+    | \.s3cfg | \.databrickscfg | \.my\.cnf
     | (.*[._-])?(secrets?|passwords?|passwd|(access|auth|api|refresh|bearer|oauth2?|github|secret)
       [._-]?(tokens?|keys?|secrets?))(\.(txt|json|ya?ml|toml|ini|cfg|pkl|pickle|dat|csv))?
     | tokens?(\.(txt|json|ya?ml|pkl|pickle))?

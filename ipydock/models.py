@@ -137,8 +137,9 @@ class SystemPackage(Model):
 class DataFile(Model):
     """A file that the notebook names or opened.
 
-    ``path`` is POSIX and relative to the notebook's folder. ``sha256`` and ``size_bytes`` are None
-    where the file is missing.
+    ``path`` is POSIX and relative to the notebook's folder (``../x.csv`` above it), or absolute
+    where the notebook names it so; a slash at its end means a folder that must be there.
+    ``sha256`` and ``size_bytes`` are None where the file is missing or was not read.
     """
 
     path: str
@@ -211,6 +212,9 @@ class Capture(Document):
     ``notebook`` is the file name; ``notebook_sha256`` is the digest of the notebook without outputs
     (see `ipydock.notebook.stripped`); ``authors`` comes from its metadata; ``unseen`` lists what
     the sources that were used cannot see; ``settings`` is there if a session was seen.
+    ``folder`` is the part of the notebook's own path that the image must mirror: the last names of
+    its folder where cells reach above it, all of it (absolute) where they name it so, else empty.
+    ``search_path`` are folders below it that are on the search path of the captured environment.
     """
 
     notebook: str
@@ -231,6 +235,8 @@ class Capture(Document):
     hosts: tuple[str, ...] = ()
     env_names: tuple[str, ...] = ()
     local_modules: tuple[LocalModule, ...] = ()
+    folder: str = ""
+    search_path: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -248,12 +254,15 @@ class Package(Model):
 
 
 class ContextFile(Model):
-    """A file of the build context that is copied from the notebook's folder."""
+    """A file that is copied into the build context.
+
+    ``path`` is as in `DataFile`; a ``folder`` is empty and has a slash at its end.
+    """
 
     path: str
     sha256: str
     size_bytes: int
-    kind: Literal["module", "data"]
+    kind: Literal["module", "data", "folder"]
 
 
 class Recipe(Document):
@@ -261,7 +270,8 @@ class Recipe(Document):
 
     ``platform`` is such as ``linux/arm64``, None for that of the engine. ``digest`` is the SHA-256
     over all of the other fields that reach the image; the image's tag is
-    made from it, so that an unchanged notebook is not built again.
+    made from it, so that an unchanged notebook is not built again. ``workdir`` is the notebook's
+    folder in the image and ``folder`` its last names, as many as files lie above it.
     """
 
     notebook: str
@@ -275,6 +285,7 @@ class Recipe(Document):
     apt: tuple[SystemPackage, ...] = ()
     files: tuple[ContextFile, ...] = ()
     workdir: str = "/work"
+    folder: str = ""
     platform: str | None = None
     env: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()

@@ -75,7 +75,12 @@ recipe_options = grouped(
     click.option("--add-apt", multiple=True, metavar="NAME", help="One more system package."),
     click.option("--add-pip", multiple=True, metavar="SPEC", help="One more Python package."),
     click.option("--env", multiple=True, metavar="NAME=VALUE", help="An environment variable."),
-    click.option("--include", multiple=True, metavar="GLOB", help="Files to copy in as well."),
+    click.option(
+        "--include",
+        multiple=True,
+        metavar="GLOB",
+        help="Files to copy in as well; also above the notebook or absolute.",
+    ),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Captured files to leave out."),
 )
 build_options = grouped(
@@ -123,6 +128,7 @@ def recipe_options_of(notebook: Notebook, options: Mapping[str, Any]) -> Any:
         env=tuple(pairs),
         files=include(notebook, options["include"]),
         exclude=options["exclude"],
+        folder=notebook.folder.resolve().as_posix(),
     )
 
 

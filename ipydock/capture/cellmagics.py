@@ -30,7 +30,6 @@ OTHER_BODIES: dict[str, tuple[str, ...]] = {
     "markdown": (),
     "javascript": (),
     "js": (),
-    "script": (),
     "perl": ("perl",),
     "ruby": ("ruby",),
     "julia": ("julia",),

@@ -9,12 +9,15 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from ..credentials import mask
 from ..models import Evidence, Source
 from ..notebook_v4 import printable
 
+LONGEST_LINE = 5000  # characters of a source line that are looked at for credentials
 WIDTH = 120  # characters of a source line that evidence keeps
 
-PathUse: TypeAlias = Literal["read", "write", "download", "list", "mention"]
+# What code does with a path; ``make`` is for folders.
+PathUse: TypeAlias = Literal["read", "write", "download", "list", "make", "mention"]
 
 
 def words(text: str) -> frozenset[str]:
@@ -34,8 +37,8 @@ class Place:
     source: Source = "source"
 
     def evidence(self) -> Evidence:
-        """The place as evidence: one line, not too long, nothing unprintable."""
-        text = printable(self.text.strip())
+        """The place as evidence: one line, not too long, nothing unprintable, nothing secret."""
+        text = printable(mask(self.text[:LONGEST_LINE]).strip())
         if len(text) > WIDTH:
             text = text[: WIDTH - 3] + "..."
         path = None if self.path is None else printable(self.path)

@@ -21,7 +21,9 @@ READERS = words(
     open_mfdataset open_rasterio open_zarr read_text read_bytes load_word2vec_format read_gml
     read_graphml read_edgelist read_adjlist read_image VideoCapture from_file from_csv
     load_svmlight_file load_weights read_gpickle TabularDataset ZipFile TarFile fromregex
-    recfromcsv load_npz
+    recfromcsv load_npz Image SVG Video Audio FileLink ParquetFile read_metadata read_schema
+    memory_map OSFile open_file CDLL LoadLibrary mimread volread netcdf_file Dataset readsav
+    open_dataarray open_datatree read_mtx read_10x_h5 read_h5ad read_raw_fif from_gpkg LoadFromFile
     """
 )
 WRITERS = words(
@@ -33,11 +35,14 @@ WRITERS = words(
     write_gml write_graphml write_edgelist write_video make_archive save_word2vec_format touch
     """
 )
+# Displays that take a file by keyword alone; what comes first is the text to show.
+DISPLAYS = words("HTML Markdown JSON Latex Javascript Math GeoJSON Code")
+MAKERS = words("mkdir makedirs")
 DOWNLOADERS = words("urlretrieve download_file download wget download_url")
 LISTERS = words(
     """
     listdir scandir walk iterdir glob iglob rglob ImageFolder chdir copytree flow_from_directory
-    image_dataset_from_directory
+    image_dataset_from_directory fwalk list_files dataset ParquetDataset
     """
 )
 # Calls whose text may be a path, though a missing one is no fault.
@@ -49,13 +54,20 @@ MENTIONS = words(
 PATH_METHODS = words(
     """
     open read_text read_bytes write_text write_bytes exists iterdir glob rglob touch unlink
-    is_file is_dir stat
+    is_file is_dir stat mkdir
     """
 )
 PATH_MAKERS = frozenset({"Path", "PurePath", "PosixPath"})
 HAS_SUFFIX = re.compile(r"[^/\\]\.[A-Za-z][A-Za-z0-9]{0,9}$")
+SQLITE = re.compile(r"^(?:sqlite|duckdb)(?:\+\w+)?:///(?=.)", re.IGNORECASE)
+_NOT_IN_NAMES = re.compile(r"[\n<>]")
 URL = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 WEB_HOST = re.compile(r"(?:https?|ftp)://(?:[^/@\s]*@)?([A-Za-z0-9.-]{1,253})", re.IGNORECASE)
+
+# Calls that may write, by their second argument or ``mode``.
+_WITH_MODE = words("open File ZipFile TarFile HDFStore Dataset OSFile netcdf_file memmap open_zarr")
+_SAME = words("abspath expanduser normpath realpath str fspath fsencode")
+_CONSTANTS = {"os.pardir": "..", "os.path.pardir": "..", "os.curdir": ".", "os.sep": "/"}
 
 Names: TypeAlias = dict[str, str]
 
@@ -91,6 +103,10 @@ def text_of(node: ast.AST, names: Names, depth: int = 0) -> str | None:
         return node.value if isinstance(node.value, str) and len(node.value) <= LONGEST else None
     if isinstance(node, ast.Name):
         return names.get(node.id)
+    if isinstance(node, ast.Attribute):
+        return _attribute(node, names, depth)
+    if isinstance(node, ast.Subscript):
+        return _nth_parent(node, names, depth)
     if isinstance(node, ast.JoinedStr):
         pieces = [text_of(part, names, depth + 1) or UNKNOWN for part in node.values]
         return _known("".join(pieces))
@@ -101,6 +117,40 @@ def text_of(node: ast.AST, names: Names, depth: int = 0) -> str | None:
     if isinstance(node, ast.Call):
         return _call(node, names, depth)
     return None
+
+
+def _attribute(node: ast.Attribute, names: Names, depth: int) -> str | None:
+    whole = dotted(node)
+    if whole in _CONSTANTS:
+        return _CONSTANTS[whole]
+    if node.attr == "parent":
+        text = text_of(node.value, names, depth + 1)
+        return None if text is None else parent(text)
+    return names.get(whole)
+
+
+def _nth_parent(node: ast.Subscript, names: Names, depth: int) -> str | None:
+    """``path.parents[1]``."""
+    of, index = node.value, node.slice
+    if not (isinstance(of, ast.Attribute) and of.attr == "parents"):
+        return None
+    text = text_of(of.value, names, depth + 1)
+    if text is None or not (isinstance(index, ast.Constant) and isinstance(index.value, int)):
+        return None
+    for _ in range(min(index.value, 50) + 1):
+        text = parent(text)
+    return text
+
+
+def parent(path: str) -> str:
+    """The folder that a path lies in, of a relative one also above where it starts."""
+    path = path.rstrip("/") or path
+    head, _, name = path.rpartition("/")
+    if name in ("", "."):
+        return ".." if not head else parent(head)
+    if name == "..":
+        return f"{path}/.."
+    return head or ("/" if path.startswith("/") else ".")
 
 
 def _operation(node: ast.BinOp, names: Names, depth: int) -> str | None:
@@ -123,10 +173,38 @@ def _call(node: ast.Call, names: Names, depth: int) -> str | None:
         return _join([text_of(arg, names, depth + 1) or UNKNOWN for arg in node.args])
     if name in PATH_MAKERS:
         return _join([text_of(arg, names, depth + 1) or UNKNOWN for arg in node.args])
-    if name in ("abspath", "expanduser", "normpath", "realpath", "str", "fspath") and node.args:
+    if name in _SAME and node.args:
         return text_of(node.args[0], names, depth + 1)
-    if name == "format" and isinstance(node.func, ast.Attribute):
-        text = text_of(node.func.value, names, depth + 1)
+    if name == "dirname" and node.args:
+        text = text_of(node.args[0], names, depth + 1)
+        return None if text is None else parent(text)
+    if name in ("cwd", "getcwd") and not node.args:
+        return "."
+    if name == "files" and node.args:  # importlib.resources: a package is a folder
+        text = text_of(node.args[0], names, depth + 1)
+        return None if text is None else text.replace(".", "/")
+    if isinstance(node.func, ast.Attribute):
+        return _method(node, node.func, names, depth)
+    return None
+
+
+def _method(node: ast.Call, func: ast.Attribute, names: Names, depth: int) -> str | None:
+    """What a method of a path or of a text gives."""
+    name = func.attr
+    if name in ("resolve", "absolute", "expanduser", "as_posix", "strip"):
+        return text_of(func.value, names, depth + 1)
+    if name == "joinpath":
+        return _join(
+            [text_of(arg, names, depth + 1) or UNKNOWN for arg in (func.value, *node.args)]
+        )
+    if name in ("with_name", "with_suffix") and len(node.args) == 1:
+        path, new = (text_of(arg, names, depth + 1) for arg in (func.value, node.args[0]))
+        if path is None or new is None:
+            return None
+        head, slash, last = path.rpartition("/")
+        return head + slash + (new if name == "with_name" else last.rpartition(".")[0] + new)
+    if name == "format":
+        text = text_of(func.value, names, depth + 1)
         return _known(re.sub(r"\{[^{}]*\}", UNKNOWN, text)) if text else None
     return None
 
@@ -143,14 +221,17 @@ def _join(parts: list[str]) -> str | None:
 def _known(text: str) -> str | None:
     """The text, unless nothing of it is known or it is too long to be a path."""
     text = re.sub(r"\*{3,}", UNKNOWN, text)
-    return text if len(text) <= LONGEST and text.strip("*./\\ ") else None
+    known = UNKNOWN not in text or text.strip("*./\\ ")
+    return text if len(text) <= LONGEST and known else None
 
 
 def use_of(node: ast.Call) -> PathUse | None:
     """What a call does with the paths that it is given, None if it takes none."""
     name = called_name(node)
-    if name in ("open", "File", "ZipFile", "TarFile", "HDFStore"):
+    if name in _WITH_MODE:
         return _mode(node)
+    if name in MAKERS:
+        return "make"
     if name in DOWNLOADERS:
         return "download"
     if name in WRITERS:
@@ -159,6 +240,8 @@ def use_of(node: ast.Call) -> PathUse | None:
         return "read"
     if name in LISTERS:
         return "list"
+    if name in DISPLAYS:
+        return "read"
     return "mention" if name in MENTIONS else None
 
 
@@ -182,4 +265,4 @@ def downloaded_name(url: str) -> str | None:
 
 def looks_like_path(text: str) -> bool:
     """Whether a text that names no file here is a path all the same."""
-    return not URL.match(text) and bool(HAS_SUFFIX.search(text)) and "\n" not in text
+    return not URL.match(text) and bool(HAS_SUFFIX.search(text)) and not _NOT_IN_NAMES.search(text)

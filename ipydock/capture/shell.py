@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from itertools import pairwise
 
-from .findings import Findings, Install, PathLiteral, Place, ScriptRun, words
+from .findings import Findings, Import, Install, PathLiteral, Place, ScriptRun, words
 from .literals import WEB_HOST, downloaded_name, looks_like_path
 
 LONGEST = 20_000  # characters of one command; longer ones hold data, not words
@@ -109,7 +109,9 @@ def _command(words: list[str], place: Place, found: Findings) -> None:
     program, rest = words[0], words[1:]
     is_python = bool(PYTHON.fullmatch(program)) or program == "{sys.executable}"
     if is_python and rest[:1] == ["-m"] and len(rest) > 1:
-        is_python, program, rest = False, rest[1], rest[2:]
+        if not _installer(rest[1], rest[2:], place, found) and NAME.fullmatch(rest[1]):
+            found.imports.append(Import(rest[1], place))
+        return
     if is_python:
         _python(rest, place, found)
     elif not _installer(program, rest, place, found):
@@ -139,6 +141,12 @@ def _program(program: str, rest: list[str], place: Place, found: Findings) -> No
     if program in ("wget", "curl"):
         _fetch(rest, place, found)
         return
+    if program == "mkdir":
+        made = (word for word in rest if not word.startswith("-"))
+        found.paths.extend(PathLiteral(word, "make", place) for word in made)
+        return
+    if "/" in program and not program.startswith("/"):
+        found.paths.append(PathLiteral(program, "mention", place))
     for word in rest:
         if looks_like_path(word):
             found.paths.append(PathLiteral(word, "mention", place, called=False))

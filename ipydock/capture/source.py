@@ -23,13 +23,16 @@ from .cellmagics import (
     PYTHON_BODIES,
     SHELL_BODIES,
 )
-from .findings import Findings, Import, PathLiteral, Place, ScriptRun
+from .findings import Findings, Import, Install, PathLiteral, Place, ScriptRun
 from .ipython import LineOf, line_map, magic_calls, shell_method, transformed
-from .literals import Names
+from .literals import SQLITE, Names, looks_like_path
 from .syntax import PlaceOf, scan_tree
 
 DEEPEST = 5  # cell magics inside cell magics
 LARGEST = 2_000_000  # characters of a cell that is still looked at
+STRING = re.compile(r"""(["'])([^"'\\]{1,300})\1""")
+# What %%cython and its like are compiled with; the compiler alone has no header files.
+COMPILED_WITH = ("gcc", "libc6-dev")
 
 
 def scan_cells(cells: Iterable[CodeCell], *, path: str | None = None) -> Findings:
@@ -64,7 +67,8 @@ def scan_module(text: str, path: str) -> Findings:
         except _Unparsable as error:
             found.warnings.append(f"{printable(path)} does not parse: {error}.")
         else:
-            scan_tree(tree, place_of, found, {})
+            package = path.rpartition("/")[0].replace("/", ".")
+            scan_tree(tree, place_of, found, {"__file__": path, "__package__": package})
     return found
 
 
@@ -116,8 +120,8 @@ class _Cell:
             tree, line_of = self._tree(source)
         except _Unparsable as error:
             if not self._automagic(source, start, depth):
-                self._imports_only(source, start)
-                self._warn(f"does not parse: {error}; only its import lines were read")
+                self._line_by_line(source, start)
+                self._warn(f"does not parse: {error}; only imports and file names were read")
             return
 
         def place_of(line: int) -> Place:
@@ -138,15 +142,21 @@ class _Cell:
         self._line_magic(name, rest, self.place(start), depth)
         return True
 
-    def _imports_only(self, source: str, start: int) -> None:
-        """The imports of a cell that is not Python 3: most are complete on their line."""
+    def _line_by_line(self, source: str, start: int) -> None:
+        """What a cell that is not Python 3 says: most lines of it are, taken by themselves."""
         for offset, line in enumerate(source.splitlines()):
-            if re.match(r"\s*(import|from)\s", line):
-                try:
-                    tree = _parse(line.strip())
-                except _Unparsable:
-                    continue
-                place = self.place(start + offset)
+            place = self.place(start + offset)
+            try:
+                if not re.match(r"\s*(import|from)\s", line):
+                    raise _Unparsable
+                tree = _parse(line.strip())
+            except _Unparsable:
+                # Strings that are names of files, whatever is done with them.
+                for match in STRING.finditer(line[: shell.LONGEST]):
+                    if looks_like_path(match.group(2)):
+                        path = PathLiteral(match.group(2), "mention", place, called=False)
+                        self.found.paths.append(path)
+            else:
                 scan_tree(tree, _always(place), self.found, self.names)
 
     def _tree(self, source: str) -> tuple[ast.Module, LineOf]:
@@ -192,6 +202,8 @@ class _Cell:
             self._code(re.sub(r"^(-\w+(\s+\d+)?\s+|-f\s+\S+\s+)*", "", rest), place, depth)
         elif name == "run":
             self._run(words, place)
+        elif name == "cd":
+            self._change_folder(rest, place)
         elif name in ("matplotlib", "pylab"):
             self._plotting(name, words, place)
         elif words:
@@ -206,6 +218,16 @@ class _Cell:
             self.found.env_names.append((words[0], place))
         elif name in ("load", "loadpy", "notebook"):
             self.found.paths.append(PathLiteral(words[-1], "mention", place))
+        elif name == "mkdir":
+            self.found.paths.append(PathLiteral(words[-1], "make", place))
+        elif name == "sql" and (database := SQLITE.match(words[0])):
+            self.found.paths.append(PathLiteral(words[0][database.end() :], "mention", place))
+
+    def _change_folder(self, rest: str, place: Place) -> None:
+        """``%cd`` is os.chdir, and without an argument goes home."""
+        folder = rest.strip().strip("'\"")
+        tree = _parse(f"import os\nos.chdir({folder or '~'!r})")
+        scan_tree(tree.body[1], _always(place), self.found, self.names)
 
     def _plotting(self, name: str, words: list[str], place: Place) -> None:
         self._need("matplotlib", place)
@@ -220,6 +242,8 @@ class _Cell:
             if word == "-m":
                 self._need(words[-1], place)
                 return
+            if "$" in word or "{" in word:
+                return  # computed
             if not word.startswith("-"):
                 path = word if word.endswith((".py", ".ipy", ".ipynb")) else word + ".py"
                 self.found.runs.append(ScriptRun(path, place))
@@ -232,21 +256,47 @@ class _Cell:
                 if name in ("time", "timeit", "prun"):
                     self._code(re.sub(r"^(-\w+(\s+\d+)?\s*)*", "", args), place, depth)
                 self.scan(body, line + 1, depth + 1)
-        elif name in SHELL_BODIES or (name == "script" and _words(args)[:1] in (["bash"], ["sh"])):
+        elif name in SHELL_BODIES:
             shell.scan_script(body, place, self.found)
+        elif name == "script":
+            self._other_program(_script(args), body, place)
         elif name in ("writefile", "file"):
             self._written(args, body, place)
         elif name in OTHER_BODIES:
-            for program in OTHER_BODIES[name] or (_words(args)[:1] if name == "script" else ()):
-                self.found.programs.append((program, place))
+            self.found.programs.extend((program, place) for program in OTHER_BODIES[name])
             if name.startswith("cython"):
-                self._need("Cython", place)
+                self._cython(args, body, place)
             elif name == "R":
                 self._need("rpy2", place)
+            elif name == "sql" and (database := SQLITE.match(args)):
+                path = args[database.end() :].split(maxsplit=1)[0]
+                self.found.paths.append(PathLiteral(path, "mention", place))
         elif depth < DEEPEST and _is_python(body):
             self.scan(body, line + 1, depth + 1)  # a magic of the notebook's own, or a rare one
         else:
             self._warn(f"uses %%{printable(name[:60])}, which is not known; its body was not read")
+
+    def _other_program(self, program: str, body: str, place: Place) -> None:
+        """The body of ``%%script PROGRAM``."""
+        if program in SHELL_BODIES:
+            shell.scan_script(body, place, self.found)
+        elif shell.PYTHON.fullmatch(program):
+            self.scan(body, (place.line or 1) + 1, DEEPEST)
+        elif program:
+            self.found.programs.append((program, place))
+
+    def _cython(self, args: str, body: str, place: Place) -> None:
+        """Cython, a compiler with its headers, and what the body imports."""
+        self._need("Cython", place)
+        # Before Python 3.12 distutils is there; from then on it comes with setuptools.
+        self.found.imports.append(Import("setuptools", place, spare=True))
+        compilers = ["g++"] if re.search(r"(^|\s)(-\+|--cplus)", args) else []
+        self.found.programs.extend((program, place) for program in compilers)
+        self.found.installs.extend(Install(name, "apt", place) for name in COMPILED_WITH)
+        for offset, line in enumerate(body.splitlines(), start=1):
+            match = re.match(r"\s*(?:c?import|from)\s+([A-Za-z_]\w*)", line)
+            if match and match.group(1) not in ("libc", "libcpp", "cpython", "cython", "posix"):
+                self._need(match.group(1), self.place((place.line or 1) + offset))
 
     def _written(self, args: str, body: str, place: Place) -> None:
         """A file that the notebook writes itself; a module among them is not missing later."""
@@ -281,6 +331,17 @@ def _always(place: Place) -> PlaceOf:
 
 def _same(line: int) -> int:
     return line
+
+
+def _script(args: str) -> str:
+    """The program of ``%%script``, after its options."""
+    words = iter(_words(args))
+    for word in words:
+        if not word.startswith("-"):
+            return word
+        if word in ("--out", "--err", "--proc"):
+            next(words, None)
+    return ""
 
 
 def _words(text: str) -> list[str]:

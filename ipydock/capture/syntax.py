@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import ast
+import posixpath
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 from . import shell
-from .findings import Findings, Import, PathLiteral, PathUse, Place, SearchPath, Use, words
+from .findings import (
+    Findings,
+    Import,
+    PathLiteral,
+    PathUse,
+    Place,
+    ScriptRun,
+    SearchPath,
+    Use,
+    words,
+)
 from .ipython import shell_method
 from .literals import (
+    DISPLAYS,
     LONGEST,
     PATH_METHODS,
+    SQLITE,
     UNKNOWN,
     URL,
     WEB_HOST,
@@ -28,6 +42,26 @@ from .plugins import ASKED
 PlaceOf: TypeAlias = Callable[[int], Place]
 
 _IMPORTS = (ast.Import, ast.ImportFrom)
+_NO_PATH = re.compile(r"[a-z][a-z0-9+.-]*:|.*[<>\n]", re.IGNORECASE | re.DOTALL)
+_ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.NamedExpr)
+CWD = "os.getcwd()"  # where among the names the current folder is kept, once code has changed it
+IMPORTERS = frozenset(
+    {"importlib.import_module", "__import__", "import_module", "runpy.run_module"}
+)
+# Calls that run or import a file: which argument names it.
+FILE_RUNNERS = {
+    "run_path": 0,
+    "spec_from_file_location": 1,
+    "SourceFileLoader": 1,
+    "load_source": 1,
+}
+# Calls that read a file of a package: the package, then the file.
+PACKAGE_DATA = words(
+    """
+    open_text open_binary read_text read_binary get_data resource_filename resource_stream
+    resource_string path
+    """
+)
 # What a handler calls that does not go on without the module: it ends, or installs it.
 GIVING_UP = words("exit _exit quit system run_line_magic check_call run main")
 PATH_KEYWORDS = words(
@@ -73,11 +107,11 @@ class _Scan:
         stack: list[tuple[ast.AST, bool]] = [(tree, False)]
         while stack:
             node, left = stack.pop()
-            if left and isinstance(node, ast.Assign):
+            if left:
                 self._assign(node)  # takes effect after its value was read
                 continue
             self.visit(node)
-            if isinstance(node, ast.Assign):
+            if isinstance(node, _ASSIGNMENTS):
                 stack.append((node, True))
             stack.extend((child, False) for child in reversed(list(ast.iter_child_nodes(node))))
 
@@ -160,9 +194,10 @@ class _Scan:
         name, whole = called_name(node), dotted(node.func)
         first = node.args[0] if node.args else None
         text = text_of(first, {}) if isinstance(first, ast.Constant) else None
-        if text is not None and (
-            whole in ("importlib.import_module", "__import__", "import_module")
-        ):
+        if first is None and node.keywords and whole in IMPORTERS:
+            first = next((k.value for k in node.keywords if k.arg in ("name", "mod_name")), None)
+            text = None if first is None else text_of(first, {})
+        if text is not None and whole in IMPORTERS:
             if not text.startswith("."):
                 self.found.imports.append(Import(text, self._place(node)))
             self.taken.add(id(first))
@@ -171,8 +206,16 @@ class _Scan:
             self.taken.add(id(first))
         elif whole in STARTERS and first is not None:
             self._program(node, first)
-        elif whole.startswith("sys.path."):
+        elif whole.startswith("sys.path.") or name == "addsitedir":
             self._search_path(node, name)
+        elif name in FILE_RUNNERS and len(node.args) > FILE_RUNNERS[name]:
+            self._run(node.args[FILE_RUNNERS[name]], node)
+        elif name in ("exec", "compile"):
+            self._executed(node)
+        elif name in PACKAGE_DATA and len(node.args) > 1 and self._package_data(node):
+            pass
+        elif whole in ("os.chdir", "chdir") and first is not None:
+            self._change_folder(node, first)
         else:
             self._paths(node)
 
@@ -208,12 +251,58 @@ class _Scan:
 
     def _search_path(self, node: ast.Call, name: str) -> None:
         argument = node.args[-1] if node.args else None
-        if name not in ("append", "insert") or argument is None:
-            return
+        if name in ("append", "insert", "extend", "addsitedir") and argument is not None:
+            self._searched(argument, node, first=name == "insert")
+
+    def _searched(self, argument: ast.AST, node: ast.AST, *, first: bool) -> None:
+        elements = argument.elts if isinstance(argument, ast.List | ast.Tuple) else [argument]
+        for element in elements:
+            text = text_of(element, self.names)
+            if text is not None and UNKNOWN not in text:
+                at = self._from_here(text)
+                self.found.search_paths.append(SearchPath(at, first, self._place(node)))
+                self._take(element)
+
+    def _run(self, argument: ast.AST, node: ast.AST) -> None:
         text = text_of(argument, self.names)
         if text is not None and UNKNOWN not in text:
-            self.found.search_paths.append(SearchPath(text, name == "insert", self._place(node)))
+            self.found.runs.append(ScriptRun(self._from_here(text), self._place(node)))
             self._take(argument)
+
+    def _executed(self, node: ast.Call) -> None:
+        """``exec(open("x.py").read())``: a script, as ``%run`` would run it."""
+        for inner in _inside(node.args[:1]):
+            opened = isinstance(inner, ast.Call) and called_name(inner) in ("open", "Path")
+            if opened and isinstance(inner, ast.Call) and inner.args:
+                text = text_of(inner.args[0], self.names)
+                if text is not None and text.endswith(".py"):
+                    self._run(inner.args[0], node)
+
+    def _package_data(self, node: ast.Call) -> bool:
+        """``pkgutil.get_data("package", "x.csv")`` and what importlib.resources has."""
+        package, name = (text_of(arg, self.names) for arg in node.args[:2])
+        if package is None or name is None or not re.fullmatch(r"[\w.]+", package):
+            return False
+        self._path(f"{package.replace('.', '/')}/{name}", "read", self._place(node))
+        for argument in node.args[:2]:
+            self._take(argument)
+        return True
+
+    def _change_folder(self, node: ast.Call, first: ast.AST) -> None:
+        text = text_of(first, self.names)
+        if text is None or UNKNOWN in text:
+            self.names.pop(CWD, None)
+            return
+        self._path(text, "list", self._place(node))
+        self._take(first)
+        self.names[CWD] = self._from_here(text)
+
+    def _from_here(self, path: str) -> str:
+        """A path as it is from the folder in which the notebook starts."""
+        here = self.names.get(CWD)
+        if here is None or path.startswith(("/", "~")):
+            return path
+        return posixpath.normpath(posixpath.join(here, path))[:LONGEST]
 
     def _paths(self, node: ast.Call) -> None:
         use = use_of(node)
@@ -221,6 +310,8 @@ class _Scan:
             return  # the constants in what only mentions paths are taken up as they come
         # A reader's path comes first; writers and downloads may have the data or the URL before.
         count = 2 if use in ("write", "download") else 1
+        if called_name(node) in DISPLAYS:
+            count = 0
         arguments = [
             *node.args[:count],
             *(k.value for k in node.keywords if k.arg in PATH_KEYWORDS),
@@ -229,7 +320,7 @@ class _Scan:
             elements = argument.elts if isinstance(argument, ast.List | ast.Tuple) else [argument]
             for element in elements:
                 text = text_of(element, self.names)
-                if text is not None and (count == 1 or "/" in text or looks_like_path(text)):
+                if text is not None and (count < 2 or "/" in text or looks_like_path(text)):
                     self._path(text, use, self._place(node))
                     self._take(element)
 
@@ -254,8 +345,12 @@ class _Scan:
             name = downloaded_name(text) if use == "download" else None
             if name is not None:
                 self.found.paths.append(PathLiteral(name, "download", place))
-        elif not URL.match(text) and "\n" not in text:
-            self.found.paths.append(PathLiteral(text, use, place))
+        elif database := SQLITE.match(text):
+            self._path(text[database.end() :], "mention", place)
+        elif not URL.match(text) and "\n" not in text and "<" not in text:
+            self.found.paths.append(PathLiteral(self._from_here(text), use, place))
+            if CWD in self.names:  # the change of folder may not have been made by then
+                self.found.paths.append(PathLiteral(text, "mention", place, called=False))
 
     def _take(self, node: ast.AST) -> None:
         for inner in _inside([node]):
@@ -264,14 +359,36 @@ class _Scan:
 
     # names and constants
 
-    def _assign(self, node: ast.Assign) -> None:
-        text = text_of(node.value, self.names)
-        for target in node.targets:
-            if isinstance(target, ast.Name):
-                if text is None:
-                    self.names.pop(target.id, None)
-                else:
-                    self.names[target.id] = text
+    def _assign(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                self._bind(target, node.value)
+        elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+            self._bind(node.target, node.value)
+        elif isinstance(node, ast.AugAssign):
+            if dotted(node.target) == "sys.path":
+                self._searched(node.value, node, first=False)
+            else:
+                load = ast.Name(dotted(node.target), ast.Load())
+                self._bind(node.target, ast.BinOp(load, node.op, node.value))
+
+    def _bind(self, target: ast.AST, value: ast.AST) -> None:
+        if isinstance(target, ast.Tuple | ast.List):
+            if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(target.elts):
+                for inner, part in zip(target.elts, value.elts, strict=True):
+                    self._bind(inner, part)
+            return
+        name = dotted(target)
+        if name == "sys.path" and isinstance(value, ast.BinOp):
+            for side in (value.left, value.right):
+                if isinstance(side, ast.List):
+                    self._searched(side, value, first=side is value.left)
+        elif name:
+            text = text_of(value, self.names)
+            if text is None:
+                self.names.pop(name, None)
+            else:
+                self.names[name] = text
 
     def _environ(self, node: ast.Subscript) -> None:
         if dotted(node.value) in ("os.environ", "environ") and isinstance(node.slice, ast.Constant):
@@ -286,8 +403,13 @@ class _Scan:
         host = WEB_HOST.match(text)
         if host and not any(c.isspace() for c in text):
             self.found.hosts.append((host.group(1).lower(), self._place(node)))
-        elif looks_like_path(text) or ("/" in text.strip("/") and not URL.match(text)):
-            self.found.paths.append(PathLiteral(text, "mention", self._place(node), called=False))
+        elif SQLITE.match(text):
+            self._path(text, "mention", self._place(node))
+        elif looks_like_path(text) or ("/" in text.strip("/") and not _NO_PATH.match(text)):
+            for path in dict.fromkeys((self._from_here(text), text)):
+                self.found.paths.append(
+                    PathLiteral(path, "mention", self._place(node), called=False)
+                )
 
 
 def _inside(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:

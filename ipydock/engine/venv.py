@@ -20,6 +20,7 @@ from pathlib import Path
 from ..errors import BuildError, DiskFull, EngineError, InputError
 from ..events import OnEvent, Warned
 from ..hosts import ca_environment, cache_folder
+from ..layout import NOTEBOOK, PROJECT
 from ..models import Image, Limits, Recipe
 from ..process import Cancellation, ProcessPlan, run
 from .buildlog import BuildLog
@@ -116,6 +117,11 @@ class VenvEngine:
         cancel: Cancellation | None,
     ) -> Image:
         began = time.monotonic()
+        absolute = [file.path for file in recipe.files if file.path.startswith("/")]
+        if absolute or not recipe.workdir.startswith("/work"):
+            names = ", ".join(absolute) or recipe.workdir
+            text = f"With this engine absolute paths are this machine's: {names}."
+            on_event(Warned("build", text))
         if recipe.apt:
             names = ", ".join(package.name for package in recipe.apt)
             on_event(Warned("build", f"System packages are not installed by this engine: {names}."))
@@ -174,12 +180,13 @@ class VenvEngine:
         recipe = Recipe.model_validate_json((home / _COMPLETE).read_text(encoding="utf-8"))
         scratch = Path(tempfile.mkdtemp(prefix="ipydock-rerun-"))
         work, user = scratch / "work", scratch / "home"
+        folder = work / recipe.folder
         try:
             user.mkdir()
-            work.mkdir()
-            for part in ("project", "notebook"):
+            folder.mkdir(parents=True)
+            for part, place in ((PROJECT, work), (NOTEBOOK, folder)):
                 if (home / "context" / part).is_dir():
-                    shutil.copytree(home / "context" / part, work, dirs_exist_ok=True)
+                    shutil.copytree(home / "context" / part, place, dirs_exist_ok=True)
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
@@ -191,10 +198,13 @@ class VenvEngine:
             "TMPDIR": str(scratch),
             "LANG": "C.UTF-8",
             "VIRTUAL_ENV": str(home / "env"),
-            **dict(recipe.env),
+            **{
+                name: value.replace(recipe.workdir, str(folder)) if name == "PYTHONPATH" else value
+                for name, value in recipe.env
+            },
         }
         argv = (str(_python(home)) if command[0] == "python" else command[0], *command[1:])
-        return VenvKernel(ProcessPlan(argv, env=environment, cwd=work), scratch)
+        return VenvKernel(ProcessPlan(argv, env=environment, cwd=folder), scratch)
 
 
 class VenvKernel:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from .. import credentials
 from ..errors import InputError, NotebookError, Refused
 from ..files import (
     CONTEXT_ENTRIES,
@@ -17,31 +20,32 @@ from ..files import (
     sha256,
     write_atomic,
 )
+from ..layout import NOTEBOOK, PROJECT, ROOT, in_context, is_system
 from ..models import ContextFile, Recipe
 from ..notebook import Notebook, digest, stripped
 
 
 def include(notebook: Notebook, patterns: Sequence[str]) -> tuple[ContextFile, ...]:
-    """The files below the notebook's folder that glob patterns name.
+    """The files that glob patterns name, relative to the notebook's folder or absolute.
 
     A folder stands for all that is in it, but for the notebook itself, its reruns, and folders of
     caches, environments and version control.
 
     Raises:
-        InputError: a pattern matches nothing, or leads out of the folder.
-        Refused: a file looks like a credential.
+        InputError: a pattern matches nothing, or only what an image has files of its own for.
+        Refused: a file looks like a credential, or holds one.
     """
     root = notebook.folder.resolve()
     found: dict[str, ContextFile] = {}
     for pattern in patterns:
-        matches = [file for file in _matching(root, pattern) if file.name != notebook.name]
+        matches = [file for file in _matching(root, pattern) if file != root / notebook.name]
         if not matches:
             raise InputError(
                 f"--include {pattern!r} matches no file in {notebook.folder}.",
                 hint="Check the spelling; patterns are relative to the notebook's folder.",
             )
         for file in matches:
-            path = file.relative_to(root).as_posix()
+            path = _name(root, file, absolute=pattern.startswith("/"))
             _refuse_secret(root, path)
             found[path] = ContextFile(
                 path=path, sha256=sha256(file), size_bytes=file.stat().st_size, kind="data"
@@ -49,14 +53,40 @@ def include(notebook: Notebook, patterns: Sequence[str]) -> tuple[ContextFile, .
     return tuple(found.values())
 
 
-def _matching(root: Path, pattern: str) -> list[Path]:
-    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+def _name(root: Path, file: Path, *, absolute: bool) -> str:
+    """A file as `ContextFile` names it.
+
+    Raises:
+        InputError: it is in a folder of the system.
+    """
+    if file.is_relative_to(root):
+        return file.relative_to(root).as_posix()
+    if not absolute:
+        return posixpath.relpath(file.as_posix(), root.as_posix())
+    if is_system(file.as_posix()):
         raise InputError(
-            f"--include {pattern!r} leads out of the notebook's folder.",
-            hint="Name files below it, such as data/*.csv.",
+            f"{file} lies in a folder of the system, where the image has files of its own.",
+            hint="Mount it (--mount), or copy it to a folder of yours.",
         )
+    return file.as_posix()
+
+
+def _matching(root: Path, pattern: str) -> list[Path]:
+    # What the pattern starts with is a folder by its text; `..` in a glob would stay in the names.
+    fixed = posixpath.normpath(posixpath.join(root.as_posix(), re.split(r"[*?[]", pattern)[0]))
+    whole = posixpath.normpath(posixpath.join(root.as_posix(), pattern))
+    if "\0" in pattern or whole.strip("/") == "" or fixed.strip("/") == "":
+        raise InputError(
+            f"--include {pattern!r} is not a pattern of files.",
+            hint="Name files or folders, such as data/*.csv or ../data.",
+        )
+    inside = f"{whole}/".startswith(f"{root.as_posix()}/")
+    start = root if inside else Path("/")
+    # Where the user points outside, only what is below that counts as a cache or an environment.
+    top = root if inside else Path(fixed).parent
     try:
-        named = sorted(root.glob(pattern)) if Path(pattern).parts else [root]
+        parts = whole[len(start.as_posix()) :].lstrip("/")
+        named = sorted(start.glob(parts)) if parts else [start]
     except ValueError as error:
         raise InputError(f"--include {pattern!r} is not a pattern: {error}.") from error
     files = (
@@ -68,8 +98,8 @@ def _matching(root: Path, pattern: str) -> list[Path]:
         file
         for file in files
         if file.is_file()
-        and file.resolve().is_relative_to(root)
-        and SKIPPED_FOLDERS.isdisjoint(file.relative_to(root).parts)
+        and (not inside or file.resolve().is_relative_to(root))
+        and SKIPPED_FOLDERS.isdisjoint(file.relative_to(top).parts)
         and not file.name.endswith(".rerun.ipynb")
     ]
 
@@ -84,6 +114,37 @@ def _refuse_secret(root: Path, path: str) -> None:
         )
 
 
+def _refuse_content(data: bytes, path: str) -> None:
+    """Raise `Refused` for a file that holds a credential, by its content."""
+    kind = credentials.in_bytes(data)
+    if kind is not None:
+        raise Refused(
+            f"{path} holds a credential ({kind}), which would be baked into the image.",
+            hint="Leave the file out (--exclude) and give it to the container with --mount, or "
+            "take the credential out of it. A line of code that only looks so may say "
+            "`# pragma: allowlist secret`.",
+        )
+
+
+def _refuse_cells(notebook: Notebook) -> None:
+    """Raise `Refused` for a credential in the text of a cell.
+
+    A cell of text is named by the code cell before it, as readers count only these.
+    """
+    number = 0
+    for cell in notebook.node["cells"]:
+        is_code = cell["cell_type"] == "code"
+        number += is_code
+        where = f"Cell {number}" if is_code else f"The text after cell {number}"
+        for secret in credentials.find(cell["source"]):
+            raise Refused(
+                f"{where} of {notebook.name} holds a credential ({secret.kind}) in line "
+                f"{secret.line}, which would be baked into the image.",
+                hint="Read it from the environment (os.environ) or from a file that is mounted "
+                "(--mount). A line that only looks so may say `# pragma: allowlist secret`.",
+            )
+
+
 def write_context(recipe: Recipe, notebook: Notebook, target: Path) -> None:
     """Write everything that ``docker build`` needs into a folder.
 
@@ -93,7 +154,7 @@ def write_context(recipe: Recipe, notebook: Notebook, target: Path) -> None:
     Raises:
         InputError: the folder holds something else, or a file changed since it was captured.
         NotebookError: the notebook changed since it was captured.
-        Refused: a file looks like a credential.
+        Refused: a file looks like a credential or holds one, or a cell does.
     """
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file, not a folder.", hint="Choose another -o.")
@@ -117,14 +178,22 @@ def write_context(recipe: Recipe, notebook: Notebook, target: Path) -> None:
 
 
 def _fill(recipe: Recipe, notebook: Notebook, folder: Path) -> None:
-    (folder / "notebook").mkdir()
+    _refuse_cells(notebook)
+    (folder / NOTEBOOK).mkdir()
     for file in recipe.files:
+        target = folder / in_context(file.path, recipe.folder)
+        if file.kind == "folder":
+            target.mkdir(parents=True, exist_ok=True)
+            continue
         _refuse_secret(notebook.folder.resolve(), file.path)
-        _copy(notebook.folder / file.path, folder / "project" / file.path, file)
-    _write(folder / "notebook" / recipe.notebook, stripped(notebook.node))
+        _copy(notebook.folder.resolve() / file.path, target, file)
+    _write(folder / NOTEBOOK / recipe.notebook, stripped(notebook.node))
     _write(folder / "requirements.lock", recipe.lock)
     _write(folder / ".dockerignore", recipe.dockerignore)
     _write(folder / "Dockerfile", recipe.dockerfile)
+    for name in (PROJECT, ROOT):
+        for path, _, _ in os.walk(folder / name):
+            Path(path).chmod(0o775)  # group 0 may write, as on OpenShift; whatever the umask is
 
 
 def _remove(path: Path) -> None:
@@ -146,6 +215,8 @@ def _copy(source: Path, target: Path, file: ContextFile) -> None:
         raise InputError(
             f"{file.path} changed since it was captured.", hint="Run the command again."
         )
+    with target.open("rb") as stream:
+        _refuse_content(stream.read(credentials.MOST_BYTES), file.path)
     _readable(target)
 
 

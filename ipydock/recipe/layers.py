@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..files import CONTEXT_HEADING
+from ..layout import NOTEBOOK, PROJECT, ROOT
 from ..models import ContextFile, Package, SystemPackage
 from .instructions import Comment, Copy, Dockerfile, Exec, From, Pairs, Run, Simple
 
@@ -35,6 +37,8 @@ class Layers:
     packages: Sequence[Package]
     env: Sequence[tuple[str, str]]
     files: Sequence[ContextFile]
+    workdir: str = WORKDIR
+    folder: str = ""
 
     def dockerfile(self) -> Dockerfile:
         """The Dockerfile, each line with its reason."""
@@ -62,7 +66,7 @@ class Layers:
         out.add(self._labels())
         out.add(
             Comment(("The notebook, without outputs; it changes most often.",)),
-            Copy("notebook/", "./", f"{UID}:0"),
+            Copy(f"{NOTEBOOK}/", "./", f"{UID}:0"),
             Exec("CMD", ("ipython", "--colors=NoColor", f"./{self.notebook}")),
         )
         return out
@@ -125,26 +129,39 @@ class Layers:
         )
 
     def _user(self) -> tuple[Comment | Run | Pairs | Simple, ...]:
+        folders = " ".join(shlex.quote(path) for path in (HOME, *self._writable()))
         return (
             Comment(("Runs as any user: every uid may write to the home and the work folder.",)),
             Run(
                 (
                     f"useradd --uid {UID} --no-log-init --create-home --home-dir {HOME} user",
-                    f"install -d -o {UID} -m 0777 {HOME} {WORKDIR}",
+                    f"install -d -o {UID} -m 0777 {folders}",
                 )
             ),
             Pairs("ENV", (("HOME", HOME), *self.env)),
-            Simple("WORKDIR", WORKDIR),
+            Simple("WORKDIR", self.workdir),
             Simple("USER", f"{UID}"),
         )
 
-    def _project(self) -> tuple[Comment, Copy]:
+    def _writable(self) -> list[str]:
+        """The work folder, and those above it that the project's files are laid out in."""
+        path, folders = self.workdir, [self.workdir]
+        for _ in self.folder.split("/") if self.folder else ():
+            path = path.rpartition("/")[0]
+            if self.workdir.startswith(f"{WORKDIR}/"):
+                folders.insert(0, path)
+        return folders
+
+    def _project(self) -> tuple[Comment | Copy, ...]:
         names = [f"  {file.path}" for file in self.files[:_LISTED]]
         if (more := len(self.files) - _LISTED) > 0:
             names.append(f"  and {more} more")
+        up = "../" * (self.folder.count("/") + 1) if self.folder else "./"
+        copies = (Copy(f"{PROJECT}/", up, f"{UID}:0"), Copy(f"{ROOT}/", "/", f"{UID}:0"))
+        kinds = {file.path.startswith("/") for file in self.files}
         return (
             Comment(("Local modules and data files that the notebook uses:", *names)),
-            Copy("project/", "./", f"{UID}:0"),
+            *(copies[kind] for kind in sorted(kinds)),
         )
 
 

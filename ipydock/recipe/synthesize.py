@@ -17,10 +17,11 @@ from functools import partial
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ..errors import InputError, LockError
-from ..models import Capture, ContextFile, Recipe, SystemPackage
+from ..models import Capture, ContextFile, DataFile, Recipe, SystemPackage
 from ..process import Cancellation
-from .layers import WORKDIR, Layers
+from .layers import Layers
 from .lock import Lock, lock, uv_platform
+from .place import layout_of
 from .wanted import Wanted, choose
 
 # Debian Policy 5.6.1 and 5.6.12: a name, an architecture, a version.
@@ -29,11 +30,14 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLATFORM = re.compile(r"linux/(amd64|arm64)(/v[0-9]+)?")
 _BASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 
+_NOTHING = hashlib.sha256().hexdigest()
+
 DOCKERIGNORE = """\
 *
 !Dockerfile
 !requirements.lock
 !project
+!root
 !notebook
 """
 
@@ -44,7 +48,8 @@ class Options:
 
     ``base`` is an image reference, best with a digest; ``add_pip`` are requirement specifiers,
     ``add_apt`` package names, ``env`` name-value pairs, ``files`` what ``--include`` matched, and
-    ``exclude`` glob patterns of captured files to leave out. ``platform`` is such as
+    ``exclude`` glob patterns of captured files to leave out. ``folder`` is the notebook's,
+    absolute, from which ``files`` that lie above it are seen. ``platform`` is such as
     ``linux/arm64``, where it is not that of the capture; ``system`` is what the packages are locked
     for where that is not Linux.
 
@@ -58,6 +63,7 @@ class Options:
     env: tuple[tuple[str, str], ...] = ()
     files: tuple[ContextFile, ...] = ()
     exclude: tuple[str, ...] = ()
+    folder: str = ""
     platform: str | None = None
     system: str = "linux"
 
@@ -130,14 +136,19 @@ def synthesize(
     ]
     apt = _apt(capture, options)
     files = _files(capture, options)
+    place = layout_of(files, capture.folder, options.folder)
+    wanted.warnings += place.warnings
+    env = (*_search_path(capture, options, place.workdir), *options.env)
     layers = Layers(
         notebook=capture.notebook,
         base=base,
         authors=capture.authors,
         apt=apt,
         packages=packages,
-        env=options.env,
+        env=env,
         files=files,
+        workdir=place.workdir,
+        folder=place.folder,
     )
     recipe = Recipe(
         notebook=capture.notebook,
@@ -150,7 +161,8 @@ def synthesize(
         packages=tuple(packages),
         apt=apt,
         files=files,
-        workdir=WORKDIR,
+        workdir=place.workdir,
+        folder=place.folder,
         platform=options.platform,
         env=options.env,
         warnings=tuple(wanted.warnings),
@@ -219,19 +231,29 @@ def _files(capture: Capture, options: Options) -> tuple[ContextFile, ...]:
             path=module.path, sha256=module.sha256, size_bytes=module.size_bytes, kind="module"
         )
     for data in capture.files_read:
-        if data.policy == "copy" and data.sha256 is not None and data.size_bytes is not None:
-            found.setdefault(
-                data.path,
-                ContextFile(
-                    path=data.path, sha256=data.sha256, size_bytes=data.size_bytes, kind="data"
-                ),
-            )
+        if data.policy in ("copy", "outside") and (file := _data(data)) is not None:
+            found.setdefault(data.path, file)
     found.update({file.path: file for file in options.files})
     return tuple(
         found[path]
         for path in sorted(found)
         if not any(_matches(path, pattern) for pattern in options.exclude)
     )
+
+
+def _data(data: DataFile) -> ContextFile | None:
+    if data.path.endswith("/"):
+        return ContextFile(path=data.path, sha256=_NOTHING, size_bytes=0, kind="folder")
+    if data.sha256 is None or data.size_bytes is None:
+        return None
+    return ContextFile(path=data.path, sha256=data.sha256, size_bytes=data.size_bytes, kind="data")
+
+
+def _search_path(capture: Capture, options: Options, workdir: str) -> tuple[tuple[str, str], ...]:
+    """PYTHONPATH, where the captured environment searched folders of the project."""
+    if not capture.search_path or any(name == "PYTHONPATH" for name, _ in options.env):
+        return ()
+    return (("PYTHONPATH", ":".join(f"{workdir}/{path}" for path in capture.search_path)),)
 
 
 def _matches(path: str, pattern: str) -> bool:

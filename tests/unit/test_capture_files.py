@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ipydock.capture import files, local
-from ipydock.capture.findings import Findings
+from ipydock.capture import files, local, outside
+from ipydock.capture.findings import Findings, PathLiteral, PathUse, Place
 from ipydock.capture.source import scan_cells
 from ipydock.notebook import CodeCell
 
@@ -101,23 +101,165 @@ def test_a_guarded_download_that_is_here_is_copied(tmp_path: Path) -> None:
     assert read(tmp_path, cell, "pd.read_csv('a.csv')") == {"a.csv": "copy"}
 
 
-def test_outside(tmp_path: Path) -> None:
+def test_outside_on_the_word_of_the_notebook(tmp_path: Path) -> None:
     (tmp_path / "up.csv").write_text("1")
     folder = tmp_path / "nb"
     folder.mkdir()
-    assert read(
-        folder,
-        "open('../up.csv'); open('/etc/passwd'); open('~/x.csv'); open('a/../../up.csv')",
-        f"open({str(folder / 'x.csv')!r})",
-    ) == {
-        "../up.csv": "outside",
-        "/etc/passwd": "outside",
-        "~/x.csv": "outside",
-        "a/../../up.csv": "outside",
-        str(folder / "x.csv"): "outside",
+    found = resolve(
+        folder, "open('../up.csv'); open('/etc/passwd'); open('~/x.csv'); open('a/../../up.csv')"
+    )
+    assert {f.path: (f.policy, f.sha256) for f in found.read} == {
+        "../up.csv": ("outside", None),
+        "/etc/passwd": ("outside", None),
+        "~/x.csv": ("outside", None),
     }
-    assert all(f.sha256 is None for f in resolve(folder, "open('../up.csv')").read)
+    assert found.folder == ""
     assert read(folder, "x = '../up.csv'; y = '/etc/passwd'") == {}
+    (warning,) = files.left_out(found.read)
+    assert all(mend in warning for mend in ("--include", "--run", "--mount"))
+
+
+def test_the_folder_by_its_absolute_path(tmp_path: Path) -> None:
+    write(tmp_path, d__a_csv="1")
+    found = resolve(tmp_path, f"DATA = {str(tmp_path)!r}\nopen(DATA + '/d/a.csv')")
+    assert [(f.path, f.policy) for f in found.read] == [("d/a.csv", "copy")]
+    assert found.folder == str(tmp_path)
+
+
+def test_out_of_the_folder_and_back(tmp_path: Path) -> None:
+    folder = tmp_path / "x" / "nb"
+    folder.mkdir(parents=True)
+    write(folder, d__a_csv="1")
+    found = resolve(folder, "open('../nb/d/a.csv')")
+    assert [(f.path, f.policy) for f in found.read] == [("d/a.csv", "copy")]
+    assert found.folder == "nb"
+    assert resolve(folder, "open('../../x/nb/d/a.csv')").folder == "x/nb"
+    assert resolve(folder, "open('d/../d/a.csv')").folder == ""
+
+
+def session(*opened: tuple[Path | str, PathUse]) -> list[PathLiteral]:
+    """What a session saw, in order."""
+    place = Place("reads it", cell=0, number=1, source="session")
+    return [PathLiteral(str(path), use, place) for path, use in opened]
+
+
+def watched(
+    folder: Path, opened: list[PathLiteral], *sources: str
+) -> tuple[dict[str, str], files.Files]:
+    found = files.resolve(files.Folder(folder), [*opened, *scan(*sources).paths], set())
+    return {file.path: file.policy for file in found.read}, found
+
+
+def test_what_a_session_opened_outside_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "x" / "nb"
+    folder.mkdir(parents=True)
+    write(folder, in_csv="1")
+    write(tmp_path, x__d__a_csv="12", up_csv="3")
+    opened = session(
+        (folder / "in.csv", "read"), (tmp_path / "x/d/a.csv", "read"), (tmp_path / "up.csv", "read")
+    )
+    policies, found = watched(folder, opened, "pd.read_csv('../d/a.csv')")
+    assert policies == {"in.csv": "copy", "../d/a.csv": "outside", "../../up.csv": "outside"}
+    assert found.folder == "x/nb"
+    outside = next(f for f in found.read if f.path == "../d/a.csv")
+    assert (outside.size_bytes, outside.sha256) == (2, hashlib.sha256(b"12").hexdigest())
+    assert files.left_out(found.read) == []
+
+
+def test_an_absolute_path_stays_one_where_a_cell_names_it(tmp_path: Path) -> None:
+    # Not below /tmp, which an image has as its own.
+    folder = tmp_path / "nb"
+    folder.mkdir()
+    write(tmp_path, d__a_csv="1")
+    opened = session((tmp_path / "d/a.csv", "read"))
+    policies, found = watched(folder, opened, f"D = Path({str(tmp_path / 'd')!r})\nopen(D / name)")
+    assert policies == {str(tmp_path / "d/a.csv"): "outside"}
+    assert "folder of the system" in found.warnings[0]
+
+
+def test_files_of_the_system_and_the_kernels_own_are_not_copied(tmp_path: Path) -> None:
+    opened = session(
+        ("/proc/self/status", "read"), ("/dev/urandom", "read"), ("/etc/os-release", "read")
+    )
+    policies, found = watched(tmp_path, opened, "open('/etc/os-release')")
+    assert policies == {"/etc/os-release": "outside"}
+    assert found.read[0].sha256 is None
+
+
+def test_written_before_it_is_read_in_a_session(tmp_path: Path) -> None:
+    folder = tmp_path / "nb"
+    folder.mkdir()
+    write(folder, a_csv="1", b_csv="1")
+    write(tmp_path, c_csv="1")
+    opened = session(
+        *((folder / "a.csv", "write"), (folder / "a.csv", "read")),
+        *((folder / "b.csv", "read"), (folder / "b.csv", "write")),
+        *((tmp_path / "c.csv", "write"), (tmp_path / "c.csv", "read")),
+    )
+    policies, found = watched(folder, opened, "def f(): return open('a.csv')")
+    assert policies == {"a.csv": "generated", "b.csv": "copy", "../c.csv": "generated"}
+    assert [f.path for f in found.written] == ["../c.csv", "a.csv", "b.csv"]
+
+
+def test_what_a_session_read_and_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "nb"
+    folder.mkdir()
+    opened = session((folder / "a.csv", "read"), (tmp_path / "b", "read"))
+    policies, found = watched(folder, opened)
+    assert policies == {"a.csv": "missing", "../b": "missing"}
+    assert all("was read in the session and is not there any more" in w for w in found.warnings)
+
+
+def test_secrets_that_a_session_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "nb"
+    folder.mkdir()
+    write(tmp_path, home___netrc="machine x", home__a_txt="k = " + GITHUB)
+    opened = session((tmp_path / "home/.netrc", "read"), (tmp_path / "home/a.txt", "read"))
+    policies, found = watched(folder, opened)
+    assert policies == {}
+    assert len(found.warnings) == 2
+    assert all("credential" in warning and GITHUB not in warning for warning in found.warnings)
+
+
+def test_a_listing_that_a_session_made(tmp_path: Path) -> None:
+    write(tmp_path, d__a_csv="1", d__e__b_csv="1", other_csv="1")
+    policies, _ = watched(tmp_path, session((tmp_path, "list"), (tmp_path / "d", "list")))
+    assert policies == {"d/a.csv": "copy"}
+
+
+def test_folders_that_are_written_to_come_along(tmp_path: Path) -> None:
+    folder = tmp_path / "nb"
+    (folder / "out" / "deep").mkdir(parents=True)
+    (folder / "full").mkdir()
+    write(folder, full__a_csv="1")
+    assert read(folder, "plt.savefig('out/f.png'); df.to_csv('new/x.csv')") == {"out/": "copy"}
+    assert read(folder, "open('full/a.csv'); df.to_csv('full/x.csv')") == {"full/a.csv": "copy"}
+    assert read(folder, "os.listdir('out/deep')") == {"out/deep/": "copy"}
+    for made in ("os.makedirs('out')", "os.mkdir('out')", "Path('out').mkdir()", "!mkdir -p out"):
+        assert read(folder, made, "plt.savefig('out/f.png')") == {}, made
+    # Nothing above is looked at: the folder is made, as the notebook would fail without it.
+    assert read(folder, "plt.savefig('../figures/f.png')") == {"../figures/": "copy"}
+    assert read(folder, "os.makedirs('../figures')\nplt.savefig('../figures/f.png')") == {}
+    assert read(folder, "plt.savefig('../f.png')") == {}
+
+
+GITHUB = "ghp_" + "wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINUx"
+
+
+def test_files_with_credentials_in_them_are_left(tmp_path: Path) -> None:
+    write(tmp_path, settings_json=f'{{"token": "{GITHUB}"}}', a_csv="1,2\n" * 1000)
+    found = resolve(tmp_path, "open('settings.json'); open('a.csv')")
+    assert [f.path for f in found.read] == ["a.csv"]
+    assert found.warnings == [
+        "Cell 1: settings.json holds a credential (GitHub token); it is not captured. Give it to "
+        "the container when it runs (--mount)."
+    ]
+
+
+def test_evidence_shows_no_credential(tmp_path: Path) -> None:
+    write(tmp_path, a_csv="1")
+    (file,) = resolve(tmp_path, f"pd.read_csv('a.csv', token='{GITHUB}')").read
+    assert file.evidence[0].text == "pd.read_csv('a.csv', token='***')"
 
 
 def test_links_are_followed_only_inside(tmp_path: Path) -> None:
@@ -164,8 +306,8 @@ def test_patterns_cannot_be_made_slow(tmp_path: Path) -> None:
 
 
 def test_large_files_are_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "COPY_EACH", 10)
-    monkeypatch.setattr(files, "COPY_TOGETHER", 25)
+    monkeypatch.setattr(outside, "COPY_EACH", 10)
+    monkeypatch.setattr(outside, "COPY_TOGETHER", 25)
     for name, size in (("a", 10), ("b", 11), ("c", 10), ("d", 10)):
         (tmp_path / f"{name}.bin").write_bytes(b"x" * size)
     assert read(tmp_path, "['a.bin', 'b.bin', 'c.bin', 'd.bin']") == {

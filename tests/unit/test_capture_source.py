@@ -54,7 +54,21 @@ def programs(source: str) -> list[str]:
         ("%%javascript\nimport numpy", []),
         ("%%dockerfile\nRUN import numpy", []),
         ("%%my_own_magic\nimport numpy", ["numpy"]),
-        ("%%cython\ncimport numpy", ["Cython"]),
+        ("%%cython\ncimport numpy", ["Cython", "setuptools", "numpy"]),
+        ("%%cython -a\nfrom libc.math cimport sin\nimport six", ["Cython", "setuptools", "six"]),
+        ("%%script python3\nimport numpy", ["numpy"]),
+        ("%%script --no-raise-error python\nimport numpy", ["numpy"]),
+        ("from google.cloud import storage", ["google.cloud"]),
+        ("import google.cloud.storage as s", ["google.cloud.storage"]),
+        ("import importlib\nimportlib.import_module(name='x')", ["importlib", "x"]),
+        ("import_module('.sub', 'x')", []),
+        ("try:\n  import a\nexcept ModuleNotFoundError:\n  from b import c", ["a", "b"]),
+        ("class A:\n  def f(self):\n    import b", ["b"]),
+        ("async def f():\n    from x.y import z", ["x.y"]),
+        ("f = lambda: __import__('y')", ["y"]),
+        ("if TYPE_CHECKING:\n    import a", ["a"]),
+        ("!python -m nbconvert x.ipynb", ["nbconvert"]),
+        ("!python -m pip list", []),
         ("%load_ext autoreload\n%autoreload 2", []),
         ("%load_ext Cython", ["Cython"]),
         ("%load_ext rpy2.ipython", ["rpy2.ipython"]),
@@ -204,6 +218,10 @@ def test_installs(source: str, expected: list[tuple[str, str]]) -> None:
         ("%%bash\ncd data\nif true; then\n  ffmpeg -i a b\nfi\n", ["ffmpeg"]),
         ("%%bash\ncat <<EOF\nnot a program\nEOF\nls\n", ["cat", "ls"]),
         ("%%script node\nconsole.log(1)", ["node"]),
+        ("%%script --bg --out o node\n1", ["node"]),
+        ("%%cython\ncdef int x = 1", ["gcc"]),
+        ("%%cython -+\ncdef int x = 1", ["gcc", "g++"]),
+        ("!./tools/run.sh x", ["run.sh"]),
         ("%%script bash\njava -version", ["java"]),
         ("%%perl\nprint 1;", ["perl"]),
         ("!FOO=1 sudo -n /usr/bin/make all", ["make"]),
@@ -260,6 +278,54 @@ def test_programs(source: str, expected: list[str]) -> None:
         ("%%writefile helper.py\nx = 1", [("helper.py", "write")]),
         ("pd.read_csv('https://x.org/a.csv')", []),
         ("open(name)", []),
+        # displays
+        ("Image('../x.png')", [("../x.png", "read")]),
+        ("Image(filename='x.png')", [("x.png", "read")]),
+        ("SVG(filename='x.svg')", [("x.svg", "read")]),
+        ("display(SVG('<svg>/a.b</svg>'))", []),
+        ("HTML(filename='x.html')", [("x.html", "read")]),
+        ("HTML('<a href=x.html>x.html</a>')", []),
+        ("Audio('x.wav'); Video('x.mp4'); FileLink('x.zip')",
+            [("x.wav", "read"), ("x.mp4", "read"), ("x.zip", "read")]),
+        # tables, arrays, databases
+        *[(f"pd.{name}('a.dat')", [("a.dat", "read")]) for name in (
+            "read_csv", "read_table", "read_fwf", "read_excel", "read_json", "read_html",
+            "read_xml", "read_hdf", "read_feather", "read_parquet", "read_orc", "read_sas",
+            "read_spss", "read_stata", "read_pickle", "ExcelFile", "HDFStore")],
+        ("pl.scan_parquet('d/*.parquet')", [("d/*.parquet", "read")]),
+        ("pq.ParquetFile('a.parquet')", [("a.parquet", "read")]),
+        ("pq.read_table('d')", [("d", "read")]),
+        ("np.loadtxt('a.txt'); np.genfromtxt('b.txt'); np.fromfile('c.bin')",
+            [("a.txt", "read"), ("b.txt", "read"), ("c.bin", "read")]),
+        ("np.memmap('a.bin', dtype='f4', mode='w+')", [("a.bin", "write")]),
+        ("h5py.File('a.h5')", [("a.h5", "read")]),
+        ("netCDF4.Dataset('a.nc', 'w')", [("a.nc", "write")]),
+        ("sqlite3.connect('a.db')", [("a.db", "mention")]),
+        ("create_engine('sqlite:///d/a.db')", [("d/a.db", "mention")]),
+        ("%sql sqlite:///a.db", [("a.db", "mention")]),
+        # pathlib and os.path
+        ("D = Path('d')\nF = D / 'e' / 'a.csv'\nF.read_text()",
+            [("a.csv", "mention"), ("d/e/a.csv", "read")]),
+        ("open(Path.cwd().parent / 'd' / 'a.csv')", [("../d/a.csv", "read")]),
+        ("open(Path('x/y').parents[1] / 'a.csv')", [("./a.csv", "read")]),
+        ("open(os.path.join(os.pardir, 'a.csv'))", [("../a.csv", "read")]),
+        ("open(os.path.join(os.path.dirname(os.getcwd()), 'a.csv'))", [("../a.csv", "read")]),
+        ("open(Path('d').joinpath('e', 'a.csv').resolve())", [("d/e/a.csv", "read")]),
+        ("open(Path('d/a.csv').with_suffix('.txt'))", [("d/a.txt", "read")]),
+        ("p: str = 'd'\np += '/a.csv'\nopen(p)", [("/a.csv", "mention"), ("d/a.csv", "read")]),
+        ("a, b = 'd', 'a.csv'\nopen(f'{a}/{b}')", [("a.csv", "mention"), ("d/a.csv", "read")]),
+        ("cfg.D = 'd/'\nopen(cfg.D + 'a.csv')", [("d/a.csv", "read")]),
+        ("os.makedirs('out', exist_ok=True)", [("out", "make")]),
+        ("Path('out').mkdir()", [("out", "make")]),
+        ("!mkdir -p out/a", [("out/a", "make")]),
+        ("%mkdir out", [("out", "make")]),
+        # the current folder
+        ("os.chdir('d')\nopen('a.csv')",
+            [("d", "list"), ("d/a.csv", "read"), ("a.csv", "mention")]),
+        ("%cd ..\nopen('d/a.csv')",
+            [("..", "list"), ("../d/a.csv", "read"), ("d/a.csv", "mention")]),
+        # cells that do not parse
+        ("print open('a.csv').read(), 'b.txt'", [("a.csv", "mention"), ("b.txt", "mention")]),
     ],
 )  # fmt: skip
 def test_paths(source: str, expected: list[tuple[str, str]]) -> None:
@@ -293,16 +359,27 @@ def test_environment_names() -> None:
 
 
 def test_search_path_edits() -> None:
-    found = scan("import sys\nsys.path.append('../lib')\nsys.path.insert(0, 'src')")
+    found = scan(
+        "import sys, site\nsys.path.append('../lib')\nsys.path.insert(0, 'src')",
+        "sys.path += ['a']\nsys.path.extend(['b'])\nsys.path = ['c'] + sys.path",
+        "site.addsitedir('d')\nsys.path.append(str(Path.cwd().parent / 'e'))",
+        "sys.path.append(os.path.abspath(os.path.join('..')))",
+    )
     assert [(edit.path, edit.first) for edit in found.search_paths] == [
         ("../lib", False),
         ("src", True),
+        *[("a", False), ("b", False), ("c", True), ("d", False), ("../e", False), ("..", False)],
     ]
 
 
 def test_runs() -> None:
     found = scan("%run -i setup.py a b", "%run other.ipynb", "%run plain", "!python job.py --x")
     assert [run.path for run in found.runs] == ["setup.py", "other.ipynb", "plain.py", "job.py"]
+    found = scan(
+        "runpy.run_path('a.py')\nexec(open('b.py').read())\nexec(Path('c.py').read_text())",
+        "importlib.util.spec_from_file_location('d', 'lib/d.py')\n%run {name}.py\n%run $x",
+    )
+    assert [run.path for run in found.runs] == ["a.py", "b.py", "c.py", "lib/d.py"]
 
 
 def test_invalid_escapes_leak_no_warning() -> None:

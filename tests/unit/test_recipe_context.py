@@ -177,10 +177,79 @@ def test_include_takes_files_and_folders(folder: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("pattern", ["../*", "/etc/passwd", "data/../../x"])
-def test_include_stays_in_the_folder(folder: Path, pattern: str) -> None:
-    with pytest.raises(InputError, match="leads out"):
+def test_include_takes_files_above_and_absolute_ones(folder: Path) -> None:
+    (folder.parent / "shared").mkdir()
+    (folder.parent / "shared" / "y.csv").write_text("1")
+    notebook = load(folder / "my nb.ipynb")
+    for pattern in ("../shared/*.csv", "../shared", "data/../../shared/y.csv"):
+        assert [f.path for f in include(notebook, [pattern])] == ["../shared/y.csv"], pattern
+    # What is inside is so under every name.
+    for pattern in (str(folder / "data"), "../a folder/data/*"):
+        assert [f.path for f in include(notebook, [pattern])] == ["data/x.csv"], pattern
+    with pytest.raises(Refused):
+        (folder.parent / "shared" / ".env").write_text("A=1")
+        include(notebook, ["../shared/.env"])
+
+
+@pytest.mark.parametrize("pattern", ["/etc/passwd", "/usr/share/doc/*/copyright", "/tmp/*"])
+def test_include_takes_nothing_of_the_system(folder: Path, pattern: str) -> None:
+    with pytest.raises(InputError, match="folder of the system"):
         include(load(folder / "my nb.ipynb"), [pattern])
+
+
+@pytest.mark.parametrize("pattern", ["/", "//", "../../../../../../../../..", "/*", "**/../../x"])
+def test_include_does_not_take_everything(folder: Path, pattern: str) -> None:
+    with pytest.raises(InputError):
+        include(load(folder / "my nb.ipynb"), [pattern])
+
+
+def test_files_above_lie_beside_the_names_of_the_folder(folder: Path, tmp_path: Path) -> None:
+    (folder.parent / "shared").mkdir()
+    (folder.parent / "shared" / "y.csv").write_text("1")
+    made = recipe(folder, "../shared/y.csv", "helper.py")
+    made = made.model_copy(update={"folder": "a folder"})
+    write_context(made, load(folder / "my nb.ipynb"), tmp_path / "out")
+    assert {"project/shared/y.csv", "project/a folder/helper.py"} <= set(tree(tmp_path / "out"))
+
+
+def test_absolute_files_and_empty_folders(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "elsewhere" / "y.csv"
+    path.parent.mkdir()
+    path.write_text("1")
+    made = recipe(folder, str(path))
+    empty = ContextFile(path="out/", sha256=sha256(Path("/dev/null")), size_bytes=0, kind="folder")
+    made = made.model_copy(update={"files": (*made.files, empty)})
+    target = tmp_path / "out"
+    write_context(made, load(folder / "my nb.ipynb"), target)
+    assert f"root{path}" in tree(target)
+    assert (target / "project" / "out").is_dir()
+    assert (target / "project" / "out").stat().st_mode & 0o777 == 0o775
+    # It is still ours, and is replaced.
+    write_context(recipe(folder), load(folder / "my nb.ipynb"), target)
+    assert not (target / "root").exists()
+
+
+GITHUB = "ghp_" + "wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINUx"
+
+
+def test_files_that_hold_a_credential_are_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "helper.py").write_text(f"TOKEN = '{GITHUB}'\n")
+    with pytest.raises(Refused, match=r"helper.py holds a credential \(GitHub token\)") as raised:
+        write_context(recipe(folder, "helper.py"), load(folder / "my nb.ipynb"), tmp_path / "out")
+    assert GITHUB not in str(raised.value.paragraph())
+    assert not (tmp_path / "out" / "project").exists()
+
+
+def test_cells_that_hold_a_credential_are_refused(folder: Path, tmp_path: Path) -> None:
+    samples.write(folder / "my nb.ipynb", samples.code("1"), samples.code(f"\nt = '{GITHUB}'"))
+    made = recipe(folder)
+    with pytest.raises(Refused, match=r"Cell 2 of .* \(GitHub token\) in line 2") as raised:
+        write_context(made, load(folder / "my nb.ipynb"), tmp_path / "out")
+    assert GITHUB not in raised.value.paragraph()
+    samples.write(
+        folder / "my nb.ipynb", samples.code(f"t = '{GITHUB}'  # pragma: allowlist secret")
+    )
+    write_context(recipe(folder), load(folder / "my nb.ipynb"), tmp_path / "out")
 
 
 def test_include_follows_no_link_out_of_the_folder(folder: Path, tmp_path: Path) -> None:
