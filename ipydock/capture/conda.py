@@ -48,8 +48,10 @@ def _read(folder: Path, _changed: int) -> CondaMeta:
     for path in sorted(folder.glob("*.json")):
         try:
             record = json.loads(path.read_bytes())
+            if not isinstance(record, dict):
+                raise ValueError("not a package's record")
             packages.append(_package(record))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, RecursionError):
             broken.append(printable(path.name))
             continue
         files = record.get("files")

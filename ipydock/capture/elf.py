@@ -45,7 +45,7 @@ def read(path: str | Path) -> Elf | None:
 
 def _read(file: int) -> Elf | None:
     head = os.pread(file, 64, 0)
-    if head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2):
+    if len(head) < 52 or head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2):
         return None
     order, wide = "<>"[head[5] - 1], head[4] == 2
     table, size, count = _header(head, order, wide)
