@@ -89,7 +89,7 @@ def test_each_source_says_what_it_cannot_see(tmp_path: Path) -> None:
     assert "C libraries" in whole[0]
     late = unseen(session(tmp_path, watched={**WATCHED, "since": 2}))
     assert "before ipydock was loaded" in late[0]
-    traced = {"opened": [], "programs": [], "hosts": []}
+    traced: dict[str, list[str]] = {"opened": [], "programs": [], "hosts": []}
     assert unseen(session(tmp_path, traced=traced)) == (
         "names of the hosts: system calls hold addresses",
     )
