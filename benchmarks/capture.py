@@ -65,7 +65,8 @@ xflr6+graphviz/examples/graphviz-engines.ipynb
 xflr6+graphviz/examples/graphviz-notebook.ipynb
 """
 KINDS = ("distributions", "files", "programs", "libraries")
-_IMPORT = re.compile(r"^\s*(?:from|import)\s+([A-Za-z_]\w*)", re.MULTILINE)
+_IMPORT = re.compile(r"^\s*(?:from|import)\s+([A-Za-z_][\w.]*)", re.MULTILINE)
+_PYPI = "https://pypi.org/pypi/"  # what pipreqs asks by default is gone
 
 
 @dataclass
@@ -107,6 +108,11 @@ class Benchmark:
         self.machine = machine
         self.scratch = scratch
         self.timeout = timeout
+        # In the environment, as people use them, but not installed into it.
+        target = scratch / "tools"
+        install = [uv.find_uv_bin(), "pip", "install", "-q", "--python", str(machine.python)]
+        subprocess.run([*install, "--target", str(target), "pipreqs", "pigar"], check=True)
+        self.tools = {"PYTHONPATH": str(target), "JUPYTER_PATH": f"{target}/share/jupyter"}
         self.scores: dict[tuple[str, str], Score] = defaultdict(Score)
 
     def notebook(self, name: str) -> Used:
@@ -147,11 +153,12 @@ class Benchmark:
             "".join(cell["source"] if "source" in cell else cell.get("input", ""))
             for cell in _cells(json.loads(notebook.read_text()))
         )
-        tops = set(_IMPORT.findall(text))
+        modules = set(_IMPORT.findall(text))
+        tops = {module.partition(".")[0] for module in modules}
         owners = {n for n, names in self.machine.tops.items() if tops & set(names)}
         direct = self.machine.closure(owners | {"ipykernel"})
         extra = used.distributions - direct
-        return used.distributions - (extra & self.machine.incidental(used.distributions))
+        return used.distributions - (extra & self.machine.incidental(used.distributions, modules))
 
     def _ipydock(self, notebook: Path, words: list[str]) -> dict[str, Any] | None:
         command = [sys.executable, "-m", "ipydock", "capture", str(notebook), "--json", "-q"]
@@ -192,17 +199,17 @@ class Benchmark:
 
     def _others(self, name: str) -> dict[str, set[str]]:
         """What the other tools say about a folder that holds this notebook alone."""
-        alone: Path = self.scratch / "alone"
+        alone = self.scratch / "alone"
         if alone.exists():
             shutil.rmtree(alone)
         alone.mkdir()
         shutil.copy(self.folder / name, alone)
-        run = [uv.find_uv_bin(), "tool", "run", "-q"]
-        pigar = ["pigar", "generate", "--dry-run", "--question-answer=no", "--auto-select"]
         python = str(self.machine.python)
-        commands: dict[str, list[str | Path]] = {
-            "pipreqs": [*run, "pipreqs", "--scan-notebooks", "--mode=no-pin", "--print", alone],
-            "pigar": [*run, *pigar, alone],
+        pigar = ["generate", "--dry-run", "--question-answer=no", "--auto-select", str(alone)]
+        pipreqs = ["--scan-notebooks", "--mode=no-pin", "--print", "--pypi-server", _PYPI]
+        commands = {
+            "pipreqs": [python, "-m", "pipreqs.pipreqs", *pipreqs, str(alone)],
+            "pigar": [python, "-m", "pigar", *pigar],
             "pip freeze": [uv.find_uv_bin(), "pip", "freeze", "--python", python],
         }
         told = {}

@@ -68,7 +68,10 @@ class Machine:
         self.home = scratch / "home"
         self.home.mkdir()
         self.env = {**os.environ, "HOME": str(self.home), "PYTHONDONTWRITEBYTECODE": "1"}
-        self.env |= {"PATH": f"{python.parent}:{os.environ['PATH']}", "MPLBACKEND": "agg"}
+        # A notebook that installs something would change what the next one finds.
+        self.env |= {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1"}
+        # Only the system's programs: the shims of version managers start dozens of others.
+        self.env |= {"PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin", "MPLBACKEND": "agg"}
         self.log = scratch / "strace.log"
         told = json.loads(self._plain("-c", _OWNERS))
         self.files: dict[str, str] = told["files"]
@@ -106,15 +109,17 @@ class Machine:
                 queue += self.requires[name]
         return reached
 
-    def incidental(self, names: set[str]) -> set[str]:
-        """Of these the ones that importing another of them loads though it does not require it."""
+    def incidental(self, names: set[str], modules: set[str]) -> set[str]:
+        """Of these what importing these modules, or another of them, loads without requiring it."""
         found: set[str] = set()
         for name in names:
-            for top in self.tops.get(name, ())[:3]:
-                if top not in self._imports:
-                    used = self._used(self._trace("-c", f"import {top}"), Path("-"))
-                    self._imports[top] = used.distributions
-                found |= self._imports[top] - self.closure({name})
+            tops = [top for top in self.tops.get(name, ()) if top.isidentifier()][:3]
+            asked = {m for m in modules if m.partition(".")[0] in tops}
+            for module in {*tops, *asked}:
+                if module not in self._imports:
+                    log = self._trace("-c", f"import {module}")
+                    self._imports[module] = self._used(log, Path("-")).distributions
+                found |= self._imports[module] - self.closure({name})
         return found & names
 
     def _plain(self, *words: str) -> str:
