@@ -1,12 +1,16 @@
 """Import names and the distributions that provide them, for modules not installed.
 
-What is installed is looked up in its own metadata; this table only serves where there is none, and
-what it gives is marked as a guess. An entry is here because the two names differ; the reason says
-why this distribution is preferred where there are several.
+What is installed is looked up in its own metadata; these tables only serve where there is none, and
+what they give is marked as a guess. The short list here has the first word: an entry is in it
+because the two names differ, or because another distribution is preferred to the one that the map
+has; the reason says why. The map is made from Debian's packages and is shipped beside this module.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from . import tables
 from .findings import words
 
 # import name -> (distributions, the preferred one first; reason)
@@ -48,6 +52,7 @@ DIFFERENT: dict[str, tuple[tuple[str, ...], str]] = {
         ),
         "the headless build needs no display libraries",
     ),
+    "cupy": (("cupy-cuda12x", "cupy-cuda11x", "cupy"), "the build for CUDA 12; cupy is compiled"),
     "dateutil": (("python-dateutil",), ""),
     "discord": (("discord-py",), ""),
     "dns": (("dnspython",), ""),
@@ -73,6 +78,7 @@ DIFFERENT: dict[str, tuple[tuple[str, ...], str]] = {
     "google_auth_oauthlib": (("google-auth-oauthlib",), ""),
     "googleapiclient": (("google-api-python-client",), ""),
     "ibis": (("ibis-framework",), "the package named ibis is another one"),
+    "iris": (("scitools-iris",), "the package named iris is another one"),
     "imblearn": (("imbalanced-learn",), ""),
     "jose": (("python-jose",), ""),
     "jwt": (("pyjwt",), "the package named jwt is another one"),
@@ -100,6 +106,7 @@ DIFFERENT: dict[str, tuple[tuple[str, ...], str]] = {
     "pythoncom": (("pywin32",), "for Windows only"),
     "pywintypes": (("pywin32",), "for Windows only"),
     "pywt": (("pywavelets",), ""),
+    "qiskit": (("qiskit",), "qiskit-terra is what it was called in part"),
     "rest_framework": (("djangorestframework",), ""),
     "scikitplot": (("scikit-plot",), ""),
     "sentence_transformers": (("sentence-transformers",), ""),
@@ -138,35 +145,36 @@ DIFFERENT: dict[str, tuple[tuple[str, ...], str]] = {
 # Distributions that are well known and are imported by their own name (with - as _).
 SAME: frozenset[str] = words(
     """
-    aiohttp altair anndata ansible arviz astropy attrs autograd bambi bokeh boto boto3
-    botocore bottleneck bqplot cartopy catboost celery cffi chardet cirq click cloudpickle
-    colorama contourpy cookiecutter corner cryptography cssselect cvxopt cvxpy cycler cython
-    cytoolz dash dask datasets datashader deap decorator dill distributed django docker docopt
-    duckdb ebooklib eli5 emcee empiricaldist et_xmlfile evaluate fastai fastapi fastparquet
-    feedparser fiona flask folium fsspec future geemap gensim geopandas geopy ggplot gmpy2
-    gpflow graphviz greenlet gym gymnasium h5netcdf h5py hdf5storage holoviews html5lib httpx
-    huggingface_hub hvplot hypothesis igraph imageio iminuit ipykernel ipyleaflet ipympl
-    ipyparallel ipyvolume ipywidgets jax jaxlib jieba jinja2 joblib jsonschema julia
-    jupyter_client kaggle keras kiwisolver kneed langchain langdetect librosa lifelines lightgbm
-    lime line_profiler llvmlite lmfit lxml lz4 mapclassify markdown markupsafe matplotlib
-    matplotlib_venn mdtraj memory_profiler mglearn missingno mistune mlflow mlxtend mne mock
-    modin moviepy mpi4py mpld3 mpmath mrjob msgpack multiprocess mxnet nbconvert nbformat
-    netCDF4 networkx nibabel nilearn nltk nose notebook numba numexpr numpy oauth2client
-    oauthlib obspy oct2py onnx onnxruntime openai openpyxl optuna osmnx palettable pandas
-    pandasql panel papermill param paramiko patsy peewee pexpect pickleshare pingouin pint
-    plotly plotnine polars pooch prettytable prophet psutil psycopg pvlib py4j pyarrow
-    pycocotools pycountry pydantic pydeck pydicom pydot pydotplus pyecharts pygal pyglet
-    pygments pymc pymc3 pymongo pymysql pyodbc pyparsing pyperclip pyproj pysal pyspark pystan
-    pytesseract pytest pytz pyvis pyvista qiskit qutip rasterio rasterstats ray redis regex
-    requests rich rpy2 rtree sacrebleu scanpy scapy scipy scrapy seaborn selenium
-    sentencepiece setuptools shap shapely simplejson simpy sip six skorch snorkel
-    sortedcontainers spacy sqlalchemy sqlparse squarify starlette statsmodels streamlit stumpy
-    sympy tables tabulate tensorboard tensorflow termcolor textblob textdistance
-    theano tiktoken tokenizers toml toolz torch torchaudio torchmetrics torchtext torchvision
-    tornado tqdm traitlets traittypes transformers treelib trimesh tweepy twisted typer
-    uncertainties unidecode urllib3 vaex vega vega_datasets vincent voila vtk wandb watermark
-    wbdata werkzeug wikipedia wordcloud wrapt xarray xgboost xlrd xlsxwriter xlwt xmltodict
-    ydata_profiling yellowbrick yfinance zarr
+    aiohttp albumentations altair anndata ansible arviz astropy attrs autograd bambi bokeh boto
+    boto3 botocore bottleneck bqplot cartopy catboost celery cffi cftime chardet cirq click
+    cloudpickle colorama contourpy cookiecutter corner cryptography cssselect cvxopt cvxpy
+    cycler cython cytoolz dash dask datasets datashader deap decorator diffusers dill
+    distributed django docker docopt duckdb ebooklib eli5 emcee empiricaldist et_xmlfile
+    evaluate fastai fastapi fastparquet feedparser fiona flask folium fsspec fuel future geemap
+    gensim geopandas geopy ggplot gmpy2 gpflow graphviz greenlet gym gymnasium h5netcdf h5py
+    hdf5storage holoviews html5lib httpx huggingface_hub hvplot hypothesis igraph imageio
+    iminuit ipykernel ipyleaflet ipympl ipyparallel ipyvolume ipywidgets jax jaxlib jieba jinja2
+    joblib jsonschema julia jupyter_client kaggle keras kiwisolver kneed langchain
+    langchain_openai langdetect librosa lifelines lightgbm lime line_profiler llvmlite lmfit
+    lxml lz4 mapclassify markdown markupsafe matplotlib matplotlib_venn mdtraj memory_profiler
+    mglearn missingno mistune mlflow mlxtend mne mock modin moviepy mpi4py mpld3 mpmath mrjob
+    msgpack multiprocess mxnet nbconvert nbformat netCDF4 networkx nibabel nilearn nltk nose
+    notebook numba numexpr numpy oauth2client oauthlib obspy oct2py onnx onnxruntime openai
+    openpyxl optuna osmnx palettable pandas pandasql panel papermill param paramiko patsy peewee
+    peft pexpect pickleshare pingouin pint plotly plotnine polars pooch prettytable prophet
+    psutil psycopg pvlib py4j pyarrow pycocotools pycountry pydantic pydeck pydicom pydot
+    pydotplus pyecharts pygal pyglet pygments pymc pymc3 pymongo pymysql pyodbc pyparsing
+    pyperclip pyproj pysal pyspark pystan pytensor pytesseract pytest pytorch_lightning pytz
+    pyvis pyvista qiskit qutip rasterio rasterstats ray rdkit redis regex requests rich rpy2
+    rtree s3fs sacrebleu scanpy scapy scipy scrapy seaborn selenium sentencepiece setuptools
+    shap shapely simplejson simpy sip six skimpy skorch snorkel sortedcontainers spacy
+    sqlalchemy sqlparse squarify starlette statsmodels streamlit stumpy sympy tables tabulate
+    tensorboard tensorflow termcolor textblob textdistance theano tiktoken timm tokenizers toml
+    toolz torch torchaudio torchmetrics torchtext torchvision tornado tqdm traitlets traittypes
+    transformers treelib trimesh tsfresh tweepy twisted typer ultralytics uncertainties
+    unidecode urllib3 vaex vega vega_datasets vincent voila vtk wandb watermark wbdata werkzeug
+    wikipedia wordcloud wrapt xarray xgboost xlrd xlsxwriter xlwt xmltodict ydata_profiling
+    yellowbrick yfinance zarr
     """
 )
 
@@ -211,16 +219,57 @@ PYTHON2: dict[str, str] = {
 }
 
 
-def candidates(module: str) -> tuple[tuple[str, ...], str]:
-    """Distributions that may provide a dotted module, the preferred first, and why that one.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a module that is not installed.
 
-    Empty if the module is not known: its own name is not taken for a distribution just like that.
+    ``package`` is the part of its name that is known (``google.cloud.storage``), ``distributions``
+    has the preferred one first, ``reason`` says why that one, or where it is from.
     """
+
+    package: str
+    distributions: tuple[str, ...]
+    reason: str
+
+
+def look_up(module: str) -> Known | None:
+    """The distributions that may provide a dotted module.
+
+    The longest part of the name that is known counts; of one part the curated list has the first
+    word. None if the module is not known: its own name is not taken for a distribution just like
+    that.
+    """
+    found = [known for known in (curated(module), mapped(module)) if known is not None]
+    return max(found, key=lambda known: len(known.package), default=None) or _same(module)
+
+
+def curated(module: str) -> Known | None:
+    """What the list above says of a module."""
+    for part in _parts(module):
+        if part in DIFFERENT:
+            distributions, reason = DIFFERENT[part]
+            return Known(part, distributions, reason)
+    return None
+
+
+def mapped(module: str) -> Known | None:
+    """What the shipped map says of a module (``scripts/name_map.py``)."""
+    for part in _parts(module):
+        row = tables.find("modules", part)
+        if row is not None:
+            source, _, edition = row[1].partition("/")
+            by = "its wheel" if source == "wheel" else f"Debian {edition}'s {source}"
+            return Known(part, tuple(row[0].split(",")), f"{by} has this module")
+    return None
+
+
+def _same(module: str) -> Known | None:
+    top = module.partition(".")[0]
+    if top in SAME:
+        return Known(top, (top.replace("_", "-").lower(),), "")
+    return None
+
+
+def _parts(module: str) -> list[str]:
     parts = module.split(".")
-    for end in range(len(parts), 0, -1):
-        known = DIFFERENT.get(".".join(parts[:end]))
-        if known is not None:
-            return known
-    if parts[0] in SAME:
-        return (parts[0].replace("_", "-").lower(),), ""
-    return (), ""
+    return [".".join(parts[:end]) for end in range(min(len(parts), 6), 0, -1)]

@@ -73,7 +73,7 @@ class Resolver:
         for item in imports:
             if item.choice is not None:
                 here = 2 if self._kind(item.module) in PRESENT else 0
-                score = here or (1 if names.candidates(item.module)[0] else 0)
+                score = here or (1 if names.look_up(item.module) else 0)
                 key = (item.choice, item.fallback)
                 sides[key] = max(score, sides.get(key, 0))
         dropped: set[tuple[int | None, bool]] = set()
@@ -157,29 +157,27 @@ class Resolver:
             )
             return
         state = "is not installed where the notebook was captured"
-        # `from google.cloud import storage`: the table knows google.cloud.storage.
-        inner = [f"{module}.{name}" for name in item.names if f"{module}.{name}" in names.DIFFERENT]
-        for wanted in inner or [module]:
+        for wanted in _inner(module, item.names) or [module]:
             self._guess(item, wanted, state)
 
     def _guess(self, item: Import, module: str, state: str) -> None:
         top = module.partition(".")[0]
-        known, reason = names.candidates(module)
+        known = names.look_up(module)
         installed_here = {w.distribution for w in self.wanted.values() if w.requirement is not None}
-        for name in (*known, canonicalize_name(top)):
+        for name in (*(known.distributions if known else ()), canonicalize_name(top)):
             if name in installed_here:
                 self._want(top, name).see(item.place)  # the notebook installs it itself
                 return
-        if not known:
+        if known is None:
             self._unknown(item, top, state)
             return
-        package = module if module in names.DIFFERENT else top
-        wanted = self._want(package, known[0], guess=True)
-        wanted.reason = wanted.reason or reason
+        best, *others = known.distributions
+        wanted = self._want(known.package, best, guess=True)
+        wanted.reason = wanted.reason or known.reason
         wanted.see(item.place)
-        others = f" (others: {', '.join(known[1:])})" if known[1:] else ""
+        more = f" (others: {', '.join(others)})" if others else ""
         self._note(
-            f"Module {printable(package)} {state}; {known[0]} is a guess from its name{others}."
+            f"Module {printable(known.package)} {state}; {best} is a guess from its name{more}."
         )
 
     def _unknown(self, item: Import, top: str, state: str) -> None:
@@ -217,7 +215,7 @@ class Resolver:
             return
         name, requirement, url = parsed
         known = name in self.environment.installed
-        if install.manager == "conda" and not known and not names.candidates(name)[0]:
+        if install.manager == "conda" and not known and not names.look_up(name):
             self._warn(
                 install.place,
                 f"{name} comes from conda and is not installed where the notebook was captured; "
@@ -288,6 +286,12 @@ class Resolver:
             if wanted.distribution in self.environment.installed:
                 found.setdefault(wanted.distribution, set()).update(wanted.extras)
         return found
+
+
+def _inner(module: str, members: Iterable[str]) -> list[str]:
+    """``from google.cloud import storage``: the modules that are packages of their own."""
+    found = [f"{module}.{name}" for name in members]
+    return [name for name in found if (known := names.look_up(name)) and known.package == name]
 
 
 def _requirement(text: str) -> tuple[str, Requirement | None, str | None] | None:
