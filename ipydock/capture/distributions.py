@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from ..models import CondaPackage
 from ..notebook_v4 import printable
 from . import conda, origins
 from .conda import CondaMeta
+
+# A requirement for one extra, whatever else its marker asks for; not where there is an "or".
+EXTRA = re.compile(r"(?!.* or ).*;.*\bextra\s*==\s*['\"]([\w.-]+)['\"].*")
 
 
 class Distribution:
@@ -140,6 +144,9 @@ def _needed(
     """The requirements among these lines that hold with one of these extras."""
     needed = []
     for line in lines:
+        extra_of = EXTRA.fullmatch(line)
+        if extra_of and canonicalize_name(extra_of[1]) not in map(canonicalize_name, extras):
+            continue  # most lines are of extras, and parsing them takes the most time
         try:
             requirement = Requirement(line)
         except InvalidRequirement:

@@ -73,8 +73,9 @@ def besides_interpreter(environment: Environment, paths: Iterable[str]) -> list[
 
     Its own (libssl, libsqlite3) differ from one build to the next, and the image's Python has its.
     """
-    modules = Path(environment.answer["modules_folder"])
-    files = [*sorted(modules.glob("*.so")), Path(environment.answer["executable"])]
+    modules = environment.answer["modules_folder"]
+    files = [Path(environment.answer["executable"])]
+    files += sorted(Path(modules).glob("*.so")) if modules else []
     own = {soname for file in files if (said := _elf(str(file))) for soname in said.needed}
     named = {path: (said.soname if (said := elf.read(path)) else "") for path in paths}
     names = {soname: path for path, soname in named.items()}

@@ -273,10 +273,14 @@ def _json_object(text: str | None) -> dict[str, Any]:
 
 
 def _path_of(url: str) -> str:
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
+    from urllib.parse import unquote, urlsplit
 
-    return os.path.abspath(url2pathname(urlsplit(url).path))
+    path = unquote(urlsplit(url).path)
+    if os.name == "nt":
+        from urllib.request import url2pathname  # it takes longer to import than all the rest
+
+        path = url2pathname(path)
+    return os.path.abspath(path)
 
 
 def _file_url(path: str) -> str:

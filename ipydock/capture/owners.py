@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -22,11 +23,14 @@ def owners(paths: Iterable[str]) -> dict[str, str]:
     """
     real = {path: os.path.realpath(path) for path in list(dict.fromkeys(paths))[:MOST]}
     real = {path: target for path, target in real.items() if target.startswith("/")}
-    if not real:
-        return {}
+    return dict(_owners(tuple(sorted(real.items())))) if real else {}
+
+
+@functools.lru_cache(maxsize=16)
+def _owners(real: tuple[tuple[str, str], ...]) -> dict[str, str]:
     if shutil.which("dpkg-query"):
-        return _dpkg(real)
-    return _rpm(real) if shutil.which("rpm") else {}
+        return _dpkg(dict(real))
+    return _rpm(dict(real)) if shutil.which("rpm") else {}
 
 
 def codename() -> str | None:

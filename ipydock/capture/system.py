@@ -161,9 +161,10 @@ class _Search:
 
     def library(self, soname: str, by: str, reason: str, path: str | None = None) -> None:
         """Look a library up."""
-        if self._present(soname):
+        if any(self._present(form) for form in _forms(soname)):
             return
-        choices = self._find("libraries", soname)
+        found = (self._find("libraries", form) for form in _forms(soname))
+        choices = next((names for names in found if names), ())
         package = choices[0] if choices else None
         if package is None:
             self.unknown_libraries.setdefault(soname, path)
@@ -219,6 +220,13 @@ class _Search:
                     f"them with --add-apt if the notebook needs these {kind}."
                 )
         return said
+
+
+def _forms(soname: str) -> list[str]:
+    """A soname, then shorter ones: the table has libbz2.so.1 for libbz2.so.1.0 of one package."""
+    stem, so, version = soname.partition(".so.")
+    parts = version.split(".")
+    return [soname, *(stem + so + ".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))]
 
 
 def _in_venv(path: str | None) -> bool:
