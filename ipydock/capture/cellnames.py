@@ -124,7 +124,7 @@ def _read(text: str, names: Names) -> None:
     for call in magic_calls(tree.body):
         _magic(call, names)
     names.hidden |= any(_hides(node) for node in ast.walk(tree))
-    table = symtable.symtable(text, "cell", "exec")
+    table = symtable.symtable(text, "<unknown>", "exec")
     for symbol in table.get_symbols():
         if symbol.is_assigned() or symbol.is_imported():
             names.defined.add(symbol.get_name())
