@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import elf
+from .curated import COMPILED
 from .distributions import Distribution, Environment
 
 SHARED = re.compile(r'^"?([^,"\n]*\.so(?:\.[^,"/\n]*)?)"?,', re.MULTILINE)
@@ -44,10 +45,13 @@ class Shared:
 def needed(environment: Environment, names: Iterable[str]) -> dict[str, frozenset[str]]:
     """For each of these distributions the sonames that it needs and none of them has.
 
-    What conda put in needs conda's libraries, of which a wheel of the same name knows nothing.
+    The image gets wheels of Linux. What conda put in needs conda's libraries, of which a wheel of
+    the same name knows nothing, and files of macOS say nothing of it either: there a table serves.
     """
     dists = [environment.installed[name] for name in sorted(set(names))]
-    files = {str(dist.name): _of(dist) for dist in dists if dist.installer != "conda"}
+    linux = environment.answer["python"]["system"] == "linux"
+    read = [dist for dist in dists if linux and dist.installer != "conda"]
+    files = {str(dist.name): _of(dist) for dist in read}
     brought: dict[str, list[tuple[str, Shared]]] = {}
     for name, listed in files.items():
         for file in listed:
@@ -59,7 +63,11 @@ def needed(environment: Environment, names: Iterable[str]) -> dict[str, frozense
     _reach(
         [(n, f) for n, listed in files.items() if n not in used for f in listed], brought, reached
     )
-    found: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = {
+        dist.name: set(COMPILED[dist.name])
+        for dist in dists
+        if dist.name in COMPILED and dist.name not in files
+    }
     for name, file in reached:
         for soname in file.needed:
             optional = name in OPTIONAL and OPTIONAL[name].fullmatch(soname)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,7 +13,6 @@ from .. import notebook
 from ..files import is_secret
 from ..models import (
     Capture,
-    DataFile,
     Pinned,
     Program,
     PythonInfo,
@@ -23,7 +21,18 @@ from ..models import (
 )
 from ..notebook import Notebook
 from ..notebook_v4 import printable
-from . import files, interpreter, live, local, plugins, source, system
+from . import (
+    files,
+    interpreter,
+    leaks,
+    libraries,
+    live,
+    local,
+    order,
+    plugins,
+    source,
+    system,
+)
 from .distributions import Environment
 from .findings import Findings, Import, Install, PathLiteral, Place
 from .loaded import KERNEL, OWN, InUse
@@ -178,9 +187,16 @@ def _merge(
     python = PythonInfo(**answer["python"])
     programs = _programs([*findings.programs, *seen.programs])
     named = _apt(findings.installs)
-    derived, unknown = system.packages(programs, requested)
+    mapped = answer.get("libraries") or []
+    derived = system.packages(
+        programs,
+        requested,
+        mapped=libraries.besides_interpreter(environment, mapped),
+        needed=libraries.needed(environment, reached),
+        brought=environment.programs,
+    )
     names = {package.name for package in named}
-    apt = [*named, *(package for package in derived if package.name not in names)]
+    apt = [*named, *(package for package in derived.apt if package.name not in names)]
     warnings = [
         *nb.warnings,
         *notes,
@@ -189,8 +205,11 @@ def _merge(
         *draft.notes,
         *resolver.warnings,
         *data.warnings,
-        *_files_left_out(data.read),
-        *unknown,
+        *leaks.check(nb, draft.folder, modules),
+        *order.check(nb, _history(session)),
+        *files.left_out(data.read),
+        *derived.warnings,
+        *environment.doubts(reached),
         *faults,
         *seen.warnings,
     ]
@@ -212,6 +231,8 @@ def _merge(
                 version=environment.installed[name].version,
                 required_by=tuple(sorted(reached[name])),
                 url=environment.installed[name].url,
+                installer=environment.installed[name].installer,
+                index=environment.installed[name].index[0],
             )
             for name in sorted(reached)
         ),
@@ -219,12 +240,16 @@ def _merge(
         files_read=tuple(data.read),
         files_written=tuple(data.written),
         programs=programs,
+        libraries=tuple(derived.libraries),
+        conda=environment.conda,
         settings=session.settings if session else None,
         hosts=_hosts([*findings.hosts, *seen.hosts]),
         env_names=tuple(
             sorted({printable(name[:200]) for name, _ in findings.env_names + seen.env_names})
         ),
         local_modules=tuple(modules),
+        folder=data.folder,
+        search_path=draft.roots,
         unseen=unseen(session),
         warnings=tuple(dict.fromkeys(warnings)),
     )
@@ -250,6 +275,11 @@ def _from_session(draft: Draft, resolver: Resolver, session: Session) -> None:
             draft.followed.modules.setdefault(inner, (module, [place]))
 
 
+def _history(session: Session | None) -> list[str] | None:
+    """What was run in the session that made the stored results; a run of ours did not."""
+    return None if session is None or session.answer.get("cells") else session.history
+
+
 def _in_memory(environment: Environment, session: Session) -> list[str]:
     """Take the versions in memory where others were installed since: these made the results."""
     warnings = []
@@ -260,7 +290,7 @@ def _in_memory(environment: Environment, session: Session) -> list[str]:
                 f"{found.name} {printable(version)} is in memory, but {found.version} is installed "
                 "now; the one in memory was captured. Restart the kernel to use the other."
             )
-            environment.installed[found.name] = replace(found, version=printable(version))
+            environment.installed[found.name] = found.at(printable(version))
     return warnings
 
 
@@ -268,12 +298,12 @@ def _plugins(
     findings: Findings, resolver: Resolver, environment: Environment
 ) -> list[plugins.Plugin]:
     """What the source makes libraries import on demand."""
-    libraries = {
+    owners = {
         wanted.import_name.partition(".")[0]: wanted.distribution
         for wanted in resolver.wanted.values()
         if wanted.distribution is not None
     }
-    return plugins.behind(findings.uses, findings.aliases, libraries, environment.installed)
+    return plugins.behind(findings.uses, findings.aliases, owners, environment.installed)
 
 
 def _authors(nb: Notebook) -> tuple[str, ...]:
@@ -308,24 +338,6 @@ def _apt(installs: list[Install]) -> tuple[SystemPackage, ...]:
             text = install.place.evidence().text
             reasons.setdefault(install.requirement, f"{install.place}: {text}")
     return tuple(SystemPackage(name=name, reason=reasons[name]) for name in sorted(reasons))
-
-
-def _files_left_out(read: list[DataFile]) -> list[str]:
-    """A warning for each kind of file that cells read and that will not be in the image."""
-    kinds = {
-        "outside": "lie outside the notebook's folder and are not copied into the image; mount "
-        "their folder with --mount SOURCE:TARGET, or move them beside the notebook",
-        "mount": "are too large to be copied into the image; mount them with --mount "
-        "SOURCE:TARGET, or copy them all the same with --include",
-        "missing": "are not there",
-    }
-    warnings = []
-    for policy, says in kinds.items():
-        paths = sorted({file.path for file in read if file.policy == policy})
-        if paths:
-            more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-            warnings.append(f"Files that cells read {says}: {', '.join(paths[:5])}{more}.")
-    return warnings
 
 
 def _programs(started: list[tuple[str, Place]]) -> tuple[Program, ...]:
