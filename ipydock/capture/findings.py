@@ -151,6 +151,7 @@ class Findings:
     aliases: dict[str, str] = field(default_factory=dict)  # name -> the module that it stands for
     warnings: list[str] = field(default_factory=list)
     choices: int = 0
+    finds_notebooks: bool = False  # an import hook for notebooks is written in the code
 
     def extend(self, other: Findings) -> None:
         """Take over what another scan found; its alternatives stay apart from those here."""
@@ -158,6 +159,7 @@ class Findings:
             choice = None if found.choice is None else found.choice + self.choices
             self.imports.append(dataclasses.replace(found, choice=choice))
         self.choices += other.choices
+        self.finds_notebooks |= other.finds_notebooks
         for name in (
             "installs",
             "paths",

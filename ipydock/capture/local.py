@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import deque
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from . import source
 from .files import EVIDENCE, MOST_FILES, Folder
 from .findings import Findings, Import, PathLiteral, Place, ScriptRun
 from .names import LOADED_FIRST
+
+# Modules that make notebooks importable, and what code that does so by hand has to name.
+NOTEBOOK_IMPORTERS = frozenset({"import_ipynb", "nbimporter", "ipynb", "importnb", "nbdev"})
 
 
 @dataclass(slots=True)
@@ -49,6 +53,7 @@ def follow(
     follower.roots += roots
     follower.take(findings, "", ())
     follower.work()
+    follower.package_data()
     return Followed(follower.findings, follower.external, follower.modules)
 
 
@@ -108,12 +113,23 @@ class _Follower:
             elif not self._absolute(item, extra):
                 self.external.append(item)
 
+    def package_data(self) -> None:
+        """Let paths that start with a package lead to where the package was found."""
+        paths = self.findings.paths
+        for at, literal in enumerate(paths):
+            top = literal.path.partition("/")[0]
+            for root in self.roots[:]:
+                if root != "." and literal.called and self.folder.kind(f"{root}/{top}") == "folder":
+                    inner = self.folder.relative(f"{root}/{literal.path}")
+                    if inner is not None and self.folder.kind(inner) == "file":
+                        paths[at] = dataclasses.replace(literal, path=inner)
+
     def _search_path(self, path: str, first: bool, place: Place) -> None:
         inner = self.folder.relative(path)
         if inner is None:
             self.findings.warnings.append(
                 f"{place}: sys.path gets {printable(path[:200])}, which is outside the notebook's "
-                "folder; modules from there are not captured."
+                "folder; modules from there are not captured unless they are named with --include."
             )
         elif inner not in self.roots and self.folder.kind(inner) == "folder":
             self.roots.insert(0 if first else len(self.roots), inner)
@@ -132,6 +148,24 @@ class _Follower:
             ):
                 self._chain(base, parts, item)
                 return True
+        return self._imported_notebook(item, extra)
+
+    def _imported_notebook(self, item: Import, extra: tuple[str, ...]) -> bool:
+        """A notebook beside this one that is imported as a module, if something can do so."""
+        names = {found.module.partition(".")[0] for found in self.findings.imports}
+        if names.isdisjoint(NOTEBOOK_IMPORTERS) and not self.findings.finds_notebooks:
+            return False
+        name = item.module.removeprefix("ipynb.fs.full.").removeprefix("ipynb.fs.defs.")
+        for root in (*extra, *self.roots):
+            path = name.replace(".", "/") + ".ipynb"
+            path = path if root == "." else f"{root}/{path}"
+            # Underscores may stand for the spaces in the name.
+            for spelled in dict.fromkeys((path, path.replace("_", " "))):
+                inner = self.folder.relative(spelled)
+                if inner is not None and self.folder.kind(inner) == "file":
+                    self.findings.paths.append(PathLiteral(inner, "read", item.place))
+                    self._notebook(inner, item.place)
+                    return True
         return False
 
     def _relative(self, item: Import, package: str) -> None:

@@ -128,6 +128,7 @@ class _Scan:
             self._call(node)
             self._use(node)
         elif isinstance(node, ast.Attribute):
+            self.found.finds_notebooks |= node.attr in ("meta_path", "path_hooks")
             self._attribute(node)
         elif isinstance(node, ast.Subscript):
             self._environ(node)

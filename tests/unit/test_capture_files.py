@@ -444,7 +444,7 @@ def test_search_paths(tmp_path: Path) -> None:
     assert names == ["other", "mine"]
     assert followed.findings.warnings == [
         f"Cell 1: sys.path gets {path}, which is outside the notebook's folder; modules from there "
-        "are not captured."
+        "are not captured unless they are named with --include."
         for path in ("../up", "/opt/x")
     ]
 
@@ -501,3 +501,100 @@ def test_relative_imports_do_not_leave_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "nb"
     package(folder / "p", "from .... import up\nfrom ... import up\nfrom .. import up")
     assert paths(follow(folder, "import p")) == ["p/__init__.py"]
+
+
+NOTEBOOK = (
+    '{"nbformat": 4, "metadata": {}, "cells": [{"cell_type": "code", "source": "import pandas", '
+    '"outputs": [], "metadata": {}}]}'
+)
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["import import_ipynb", "import nbimporter", "import sys\nsys.meta_path.append(Finder())"],
+)
+def test_notebooks_imported_as_modules(tmp_path: Path, how: str) -> None:
+    write(tmp_path, other_ipynb=NOTEBOOK, both_ipynb=NOTEBOOK, both_py="import six")
+    followed = follow(tmp_path, how, "import other, both")
+    assert {"pandas", "six"} <= set(external(followed))
+    assert not {"other", "both"} & set(external(followed))
+    assert [p.path for p in followed.findings.paths] == ["other.ipynb"]
+    assert paths(followed) == ["both.py"]
+    # Without anything that could do so it is a module like any other.
+    assert external(follow(tmp_path, "import other")) == ["other"]
+
+
+def test_data_inside_local_packages(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        pack__a_py="from pathlib import Path\nHERE = Path(__file__).resolve().parent\n"
+        "open(HERE / 'a.csv')\nopen(HERE.parent / 'top.csv')",
+        pack__b_py="import os\nopen(os.path.join(os.path.dirname(__file__), 'd', 'b.csv'))",
+        pack__c_py="from importlib.resources import files, open_text\n"
+        "files('pack').joinpath('c.csv').read_text()\nopen_text(__package__, 'e.csv')\n"
+        "import pkgutil; pkgutil.get_data('pack', 'd/f.csv')",
+        src__deep__inner_py="from importlib import resources\n"
+        "(resources.files('deep') / 'g.csv').read_text()",
+        **{f"pack__{name}_csv": "1" for name in "ace"},
+        pack__d__b_csv="1",
+        pack__d__f_csv="1",
+        top_csv="1",
+        src__deep__g_csv="1",
+    )
+    for folder in ("pack", "src/deep"):
+        (tmp_path / folder / "__init__.py").touch()
+    followed = follow(
+        tmp_path,
+        "import sys; sys.path.append('src')",
+        "from pack import a, b, c",
+        "import deep.inner",
+    )
+    found = files.resolve(files.Folder(tmp_path), followed.findings.paths, set(followed.modules))
+    assert {f.path for f in found.read if f.policy == "copy"} == {
+        *("pack/a.csv", "pack/c.csv", "pack/e.csv", "pack/d/b.csv", "pack/d/f.csv"),
+        *("top.csv", "src/deep/g.csv"),
+    }
+
+
+def test_data_that_a_module_reads_is_relative_to_the_notebook(tmp_path: Path) -> None:
+    write(tmp_path, lib__m_py="open('data/a.csv')", data__a_csv="1", lib__data__a_csv="2")
+    (tmp_path / "lib" / "__init__.py").touch()
+    followed = follow(tmp_path, "from lib import m")
+    assert [(p.path, p.use) for p in followed.findings.paths] == [("data/a.csv", "read")]
+
+
+def test_databases_and_folders_of_tables(tmp_path: Path) -> None:
+    write(tmp_path, a_db="1", t__x_parquet="1", t__y_parquet="1")
+    assert read(tmp_path, "sqlite3.connect('a.db')") == {"a.db": "copy"}
+    assert read(tmp_path, "sqlite3.connect('new.db')") == {}
+    assert read(tmp_path, "create_engine('sqlite:///a.db')") == {"a.db": "copy"}
+    both = {"t/x.parquet": "copy", "t/y.parquet": "copy"}
+    assert read(tmp_path, "pd.read_parquet('t')") == both
+    assert read(tmp_path, "for f in sorted(Path('t').glob('*.parquet')): f") == both
+
+
+def test_where_the_notebook_changes_to(tmp_path: Path) -> None:
+    write(tmp_path, d__a_csv="1", d__e__b_csv="1", c_csv="1")
+    assert read(tmp_path, "import os\nos.chdir('d/e')\nopen('b.csv'); open('../a.csv')") == {
+        "d/e/b.csv": "copy",
+        "d/a.csv": "copy",
+    }
+    assert read(tmp_path, "%cd d", "open('a.csv')")["d/a.csv"] == "copy"
+
+
+def test_paths_in_cells_that_do_not_parse(tmp_path: Path) -> None:
+    write(tmp_path, a_csv="1")
+    found = resolve(tmp_path, "print open('a.csv').read()\nimport = 1")
+    assert [(f.path, f.policy) for f in found.read] == [("a.csv", "copy")]
+
+
+def test_the_order_of_a_folder_on_disk_changes_nothing(tmp_path: Path) -> None:
+    names = ["b", "a", "c", "é", "Z"]
+    found = []
+    for order in (names, names[::-1]):
+        folder = tmp_path / order[0]
+        (folder / "d").mkdir(parents=True)
+        for name in order:
+            (folder / "d" / f"{name}.csv").write_text(name)
+        found.append(resolve(folder, "glob.glob('d/*.csv'); os.listdir('d')").read)
+    assert found[0] == found[1]
