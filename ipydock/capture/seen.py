@@ -53,7 +53,7 @@ class Session:
                 place = self.place(f"{WORDS[use]} it", count)
                 found.paths.append(PathLiteral(path, USES[use], place))
             for path, count in self.watched["programs"]:
-                found.programs.append((path, self.place("starts it", count)))
+                found.programs.append((path, self.place(f"starts {_name(path)}", count)))
             for host, count in self.watched["hosts"]:
                 found.hosts.append((host, self.place("contacts it", count)))
             for name, count in self.watched["env_names"]:
@@ -68,7 +68,8 @@ class Session:
                 place = Place(f"a system call {WORDS[use]} it", source="trace")
                 found.paths.append(PathLiteral(path, USES[use], place))
             for path in self.traced["programs"]:
-                found.programs.append((path, Place("a system call starts it", source="trace")))
+                text = f"a system call starts {_name(path)}"
+                found.programs.append((path, Place(text, source="trace")))
             for host in self.traced["hosts"]:
                 found.hosts.append((host, Place("a system call connects to it", source="trace")))
         return found
@@ -89,6 +90,10 @@ class Session:
             name: (by, self.place("imports it when it is called", count))
             for name, by, count in self.watched.get("demanded") or ()
         }
+
+
+def _name(program: str) -> str:
+    return program.rpartition("/")[2] or program
 
 
 def _told(cells: Mapping[Any, Any]) -> dict[int, tuple[int, int]]:
