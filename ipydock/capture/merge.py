@@ -172,6 +172,8 @@ def _merge(
     if session is not None:
         _from_session(draft, resolver, session)
         notes = (*notes, *_in_memory(environment, session))
+    for program, place in [*findings.programs, *seen.programs]:
+        resolver.start(program, place)
     in_use = InUse(environment, _plugins(findings, resolver, environment), session)
     kernel = {name: set[str]() for name in KERNEL[:1] if name in environment.installed}
     needed = {name: set[str]() for name in in_use.needed}

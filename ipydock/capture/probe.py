@@ -108,8 +108,12 @@ class Environment:
             local = [p for p in locations if self.is_local(p)]
             if local:
                 return {"kind": "local", "path": self.relative(local[0]), "namespace": True}
-            names = {n for p in locations for n in installation.owners(p, folder=True)}
-            names.update(n for p in locations for n in installation.of_source(p))
+            # PyQt5 says that it spreads, but only one distribution has its __init__.py.
+            inits = [os.path.join(p, "__init__.py") for p in locations]
+            names = {n for init in inits for n in installation.owners(init)}
+            if len(names) != 1:
+                names = {n for p in locations for n in installation.owners(p, folder=True)}
+                names.update(n for p in locations for n in installation.of_source(p))
             return {
                 "kind": "namespace",
                 "distributions": sorted(names or installation.by_name(top, locations)),

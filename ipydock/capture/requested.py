@@ -15,9 +15,11 @@ from ..notebook_v4 import printable
 from . import names
 from .distributions import Environment
 from .files import EVIDENCE
-from .findings import Import, Install, Place
+from .findings import Import, Install, Place, words
 
 VCS = re.compile(r"(git|hg|svn|bzr)\+")
+# Distributions whose programs every image with a kernel has, or that only install others.
+BROUGHT = words("ipython ipykernel jupyter-core jupyter-client pip setuptools uv wheel")
 PRESENT = frozenset({"stdlib", "distribution", "local", "elsewhere", "unowned"})
 
 
@@ -235,6 +237,23 @@ class Resolver:
                     "was captured",
                 )
         wanted.see(install.place)
+
+    # programs
+
+    def start(self, program: str, place: Place) -> None:
+        """A program that a cell starts: of a distribution, if its installer put it beside Python.
+
+        Args:
+            program: its name, or its path where it was seen to be started from.
+            place: where it is started.
+        """
+        folder, _, name = program.rpartition("/")
+        owner = self.environment.programs.get(name)
+        beside = str(self.environment.answer["executable"]).rpartition("/")[0]
+        if owner is None or owner in BROUGHT or (folder and folder != beside):
+            return
+        known = [w for w in self.wanted.values() if w.distribution == owner]
+        (known[0] if known else self._want(owner, owner)).see(place)
 
     # what comes of it
 

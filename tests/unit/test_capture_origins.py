@@ -212,10 +212,25 @@ def test_setup_py_develop_is_an_editable_install(env: Path, tmp_path: Path) -> N
     assert by_import(found)["oldlib"].url == "file:../lib#editable"
 
 
+def test_a_package_that_says_it_spreads_but_has_one_owner(env: Path, tmp_path: Path) -> None:
+    """As PyQt5: its libraries are a distribution of their own, in a folder of the same package."""
+    pkgutil = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
+    dist_info(env, "gui", "5", files={"gui/__init__.py": pkgutil, "gui/core.py": ""})
+    dist_info(env, "gui-libs", "5", files={"gui/libs/libgui.so.5": ""})
+    found = capture(nb("import gui", "from gui import core", folder=tmp_path), python=env)
+    assert names(found) == {"gui": "gui", "gui.core": "gui"}
+
+
 def test_programs_of_distributions(env: Path, tmp_path: Path) -> None:
     dist_info(env, "Tool", "1", files={"tool.py": "", "../../../bin/tool": "", "a/bin/b": ""})
     assert environment(env, tmp_path).programs["tool"] == "tool"
     assert "b" not in environment(env, tmp_path).programs
+    dist_info(env, "pip", "1", files={"pip.py": "", "../../../bin/pip": ""})
+    found = capture(nb("!tool run", "!pip list\n!tool", folder=tmp_path), python=env)
+    (item,) = found.requested
+    assert (item.import_name, item.distribution, item.version) == ("tool", "tool", "1")
+    assert [e.number for e in item.evidence] == [1, 2]
+    assert found.apt == ()
 
 
 # --- direct URLs ---------------------------------------------------------------------------------
