@@ -332,24 +332,24 @@ def main() -> None:
     the environment when it started (.pth files, finders) holds no longer.
     """
     # Whatever a finder prints goes to standard error, and not between the answers.
-    wire = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    path = _search_path()
-    installation = Installation(path)
-    first = installation.fingerprint()
-    for number, line in enumerate(sys.stdin):
-        request = json.loads(line)
-        folder = str(request.get("folder") or os.getcwd())
-        sys.path_importer_cache.pop(folder, None)  # files there change without anyone installing
-        environment = Environment(path, folder, installation)
-        told: dict[str, Any]
-        if number == 0:
-            told = answer_from(environment, request)
-        elif installation.fingerprint() != first:
-            told = {"protocol": PROTOCOL, "stale": True}
-        else:
-            told = {"protocol": PROTOCOL, "modules": modules_of(environment, request)}
-        wire.write(json.dumps(told, sort_keys=True) + "\n")
-        wire.flush()
-        if told.get("stale"):
-            return
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as wire:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        path = _search_path()
+        installation = Installation(path)
+        first = installation.fingerprint()
+        for number, line in enumerate(sys.stdin):
+            request = json.loads(line)
+            folder = str(request.get("folder") or os.getcwd())
+            sys.path_importer_cache.pop(folder, None)  # files there come and go
+            environment = Environment(path, folder, installation)
+            told: dict[str, Any]
+            if number == 0:
+                told = answer_from(environment, request)
+            elif installation.fingerprint() != first:
+                told = {"protocol": PROTOCOL, "stale": True}
+            else:
+                told = {"protocol": PROTOCOL, "modules": modules_of(environment, request)}
+            wire.write(json.dumps(told, sort_keys=True) + "\n")
+            wire.flush()
+            if told.get("stale"):
+                return
