@@ -32,7 +32,7 @@ def pandas_env(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("envs") / "pandas"
     subprocess.run([uv.find_uv_bin(), "venv", "-q", folder], check=True)
     packages = ["pandas", "pyarrow", "numexpr", "bottleneck", "openpyxl", "lxml", "jinja2"]
-    command = [uv.find_uv_bin(), "pip", "install", "-q", "--python", folder / "bin" / "python"]
+    command = [uv.find_uv_bin(), "pip", "install", "-q", "--python", str(folder / "bin" / "python")]
     subprocess.run([*command, *packages, "tables", "tabulate", "matplotlib"], check=True)
     return folder
 
