@@ -156,9 +156,12 @@ async def _run(
 
 @contextlib.asynccontextmanager
 async def connected(
-    manager: ContainerKernelManager, node: Any, limits: Limits
+    manager: ContainerKernelManager, node: Any, limits: Limits, *, coalesce: bool = True
 ) -> AsyncIterator[NotebookClient]:
     """A client of a started kernel that executes the cells of ``node`` in place.
+
+    ``coalesce`` puts pieces of printed text together, for which nbclient takes minutes where a
+    single line has megabytes.
 
     Raises:
         KernelStartError: the kernel ended before its first cell.
@@ -169,7 +172,7 @@ async def connected(
         timeout=None if limits.timeout is None else max(1, int(limits.timeout)),
         allow_errors=True,
         record_timing=False,
-        coalesce_streams=True,
+        coalesce_streams=coalesce,
         startup_timeout=int(START_TIMEOUT),
         log=_quiet(),
     )

@@ -107,7 +107,7 @@ async def _observe(
             running_kernel(
                 lambda: kernel, start_timeout=START_TIMEOUT, graceful=False, arguments=ARGUMENTS
             ) as manager,
-            connected(manager, node, limits) as client,
+            connected(manager, node, limits, coalesce=False) as client,
         ):
             await _ask(client.kc, {"do": "watch", "mark": marks.get("begin")})
             runs, failure = await run_cells(client, manager, limits, on_event)
@@ -254,7 +254,8 @@ class _Tracing:
 
         def left_out(path: str) -> bool:
             # As in the watch: what was there for a moment is nobody's data.
-            return ignored(path) or (path.startswith(temporary) and not os.path.lexists(path))
+            fleeting = path.startswith(temporary) and not path.startswith(ignored.kept)
+            return ignored(path) or (fleeting and not os.path.lexists(path))
 
         def own(path: str) -> bool:
             return path.startswith(interpreter) or "/site-packages/" in path

@@ -47,8 +47,8 @@ class Ignored:
     """Tells of an absolute path whether it is left out of what a notebook used.
 
     Args:
-        folders: paths that start with one of these are ignored; those of folders end with a slash.
-        kept: ... unless they start with one of these.
+        folders: what is in one of these, which end with a slash, is ignored.
+        kept: ... unless it is in one of these, of which the longest fit decides.
     """
 
     def __init__(self, folders: tuple[str, ...], kept: tuple[str, ...]) -> None:
@@ -61,7 +61,9 @@ class Ignored:
         if any(part in path for part in SITE) or path.endswith(ENDS):
             return True
         folder = path + "/"  # so that a folder itself is told too
-        return folder.startswith(self.folders) and not folder.startswith(self.kept)
+        return folder.startswith(self.folders) and _longest(folder, self.folders) > _longest(
+            folder, self.kept
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form: the arguments by name."""
@@ -87,6 +89,10 @@ class Ignored:
         return cls(
             tuple(sorted({*map(_folder, folders), *SYSTEM})), tuple(sorted(map(_folder, kept)))
         )
+
+
+def _longest(path: str, starts: tuple[str, ...]) -> int:
+    return max((len(start) for start in starts if path.startswith(start)), default=0)
 
 
 def _folder(path: str) -> str:

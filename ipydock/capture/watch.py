@@ -58,13 +58,10 @@ _ignored: Ignored | None = None
 
 def _hook(event: str, args: Any) -> None:
     """Keep what is of use; the first lines run for each file that anything opens."""
-    global _lost  # noqa: PLW0603
     if event == "open":
         try:
-            if len(_seen) < _room:
-                _seen[args] = None
-            elif _watching and args not in _seen:
-                _lost += 1
+            if args not in _seen:
+                _opened(args)
         except Exception:  # noqa: BLE001 - a path of a type that cannot be hashed, or at exit
             _lose()
     elif _watching:
@@ -74,6 +71,13 @@ def _hook(event: str, args: Any) -> None:
                 handler(args)
             except Exception:  # noqa: BLE001 - whatever it is, the user's code must go on
                 _lose()
+
+
+def _opened(args: Any) -> None:
+    if len(_seen) < _room:
+        _seen[args] = None
+    else:
+        _lose()
 
 
 def _lose() -> None:
@@ -425,7 +429,8 @@ def _resolve(cell: int, folder: str | None, events: list[Any], code: set[str]) -
         path = _absolute(name, folder)
         if path is None or _ignored is None or _ignored(path):
             continue
-        if path.startswith(_TEMPORARY) and not os.path.lexists(path):
+        fleeting = path.startswith(_TEMPORARY) and not path.startswith(_ignored.kept)
+        if fleeting and not os.path.lexists(path):
             continue
         for use in (mode,) if flags is None else _uses(flags):
             if use == "write":
