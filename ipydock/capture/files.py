@@ -61,6 +61,7 @@ class _Resolver:
         self.outside = Outside(folder)
         self.generated: dict[str, list[Place]] = {}  # written before it is read
         self.written: dict[str, list[Place]] = {}
+        self.mentioned: dict[str, list[Place]] = {}  # named, and not there
         self.empty: dict[str, list[Place]] = {}  # folders that are listed and hold nothing
         self.up = 0  # how many names of the folder the spelling of paths into it depends on
         self.absolute = ""  # the folder as a cell names it, if it does so by its absolute path
@@ -77,7 +78,8 @@ class _Resolver:
         read = self._read_files(budget)
         outside = self.outside.files(budget, self.made)
         read += outside
-        up = max([self.up, *(levels(f.path) for f in outside if _goes_in(f))])
+        apart = [*self.taken, *(f.path for f in outside if _goes_in(f))]
+        up = max([self.up, *(levels(path) for path in apart if not path.startswith("/"))])
         return Files(
             sorted(read, key=lambda f: (f.path, f.policy)),
             self._written_files(),
@@ -134,6 +136,8 @@ class _Resolver:
             add(self.absent, inner, literal.place)
         elif literal.use == "download":
             add(self.written, inner, literal.place)
+        elif literal.use == "mention" and looks_like_path(literal.path):
+            add(self.mentioned, inner, literal.place)  # perhaps what is going to be written
 
     def _file(self, inner: str, literal: PathLiteral) -> None:
         has_suffix = looks_like_path(literal.path) or "/" in literal.path
@@ -212,18 +216,19 @@ class _Resolver:
         for policy, places in others:
             files += [data_file(p, policy, places[p]) for p in places if p not in self.present]
         files += [data_file(f"{path}/", "copy", self.empty[path]) for path in sorted(self.empty)]
-        return files + self._parents({file.path for file in files})
+        return files + self._parents({f.path for f in files if f.policy == "copy"})
 
     def _parents(self, known: set[str]) -> list[DataFile]:
         """Folders that are written to, are there now, and would not come with any file."""
         parents: dict[str, list[Place]] = {}
-        for path in sorted(self.written):
+        written = {**self.mentioned, **self.written}
+        for path in sorted(written):
             parent = posixpath.dirname(path)
             made = any(
                 f"{self.folder.names[0]}/{parent}/".startswith(f"{folder}/") for folder in self.made
             )
             if parent and not made and self.folder.kind(parent) == "folder":
-                parents.setdefault(f"{parent}/", self.written[path])
+                parents.setdefault(f"{parent}/", written[path])
         return [
             data_file(parent, "copy", parents[parent])
             for parent in sorted(parents)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import surroundings, watch
+from .metadata import is_site
 from .probe import Environment, answer_from
 
 ENOUGH = 200_000  # characters of a local module that are looked through
@@ -23,7 +24,8 @@ def session(request: dict[str, Any]) -> dict[str, Any]:
     """Answer a request in a live kernel, and tell what is loaded in it.
 
     Adds ``loaded``: for each distribution with modules in memory who refers to it (distributions
-    or ``__main__``); ``local``: the files in the notebook's folder that modules came from;
+    or ``__main__``); ``local``: the files that modules of no distribution came from, relative
+    to the notebook's folder or absolute;
     ``namespace``: for each variable of the notebook that holds a module its name and distribution;
     ``versions``: of distributions that were installed anew under the process, the one in memory;
     ``libraries``: system libraries in memory, None where the platform does not tell; ``settings``
@@ -53,6 +55,8 @@ def _session(request: dict[str, Any]) -> dict[str, Any]:
         if owner is None and environment.is_local(file):
             local[name] = environment.relative(file)
             code.append(file)
+        elif owner is None and _is_ones_own(environment, name, os.path.abspath(file)):  # noqa: PTH100
+            local[name] = os.path.abspath(file)  # noqa: PTH100
     result = answer_from(environment, request)
     history = _history()
     result["loaded"] = _loaded(modules, owners)
@@ -70,6 +74,16 @@ def _session(request: dict[str, Any]) -> dict[str, Any]:
     result["history"] = history
     result["watched"] = _watched(environment, modules, owners)
     return result
+
+
+def _is_ones_own(environment: Environment, name: str, path: str) -> bool:
+    """Whether a module of no distribution is code from outside the folder, such as ../lib."""
+    return (
+        path.endswith(".py")
+        and name.partition(".")[0] not in ("ipydock", "ipykernel_launcher")
+        and not environment.is_stdlib(path)
+        and not is_site(path)
+    )
 
 
 def _owner(

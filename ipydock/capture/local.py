@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.machinery import EXTENSION_SUFFIXES
 
@@ -40,6 +41,7 @@ def follow(
     findings: Findings,
     namespaces: frozenset[str] = frozenset(),
     roots: tuple[str, ...] = (),
+    outside: Mapping[str, str] | None = None,
 ) -> Followed:
     """Follow the imports and scripts of a notebook through the files of its folder.
 
@@ -47,9 +49,10 @@ def follow(
     the notebook's folder or in a folder inside it that the code puts on sys.path. Folders without
     ``__init__.py`` count if they are among ``namespaces``: only the environment can tell whether
     something installed comes before them. ``roots`` are folders inside that are on the search path
-    of the captured environment.
+    of the captured environment. ``outside`` are modules, with their absolute paths, that a session
+    was seen to load from outside the folder: these alone are read there.
     """
-    follower = _Follower(folder, findings, namespaces)
+    follower = _Follower(folder, findings, namespaces, outside or {})
     follower.roots += roots
     follower.take(findings, "", ())
     follower.work()
@@ -78,8 +81,16 @@ def local_modules(folder: Folder, followed: Followed) -> list[LocalModule]:
 
 
 class _Follower:
-    def __init__(self, folder: Folder, findings: Findings, namespaces: frozenset[str]) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        findings: Findings,
+        namespaces: frozenset[str],
+        outside: Mapping[str, str],
+    ) -> None:
         self.folder = folder
+        self.outside = outside
+        self.absolute: list[str] = []  # folders outside that sys.path gets by their absolute path
         self.namespaces = namespaces
         self.findings = findings
         self.external: list[Import] = []
@@ -127,6 +138,11 @@ class _Follower:
     def _search_path(self, path: str, first: bool, place: Place) -> None:
         inner = self.folder.relative(path)
         if inner is None:
+            full = self.folder.full(path) or path
+            if path.startswith("/"):
+                self.absolute.append(full)
+            if any(known.startswith(f"{full}/") for known in self.outside.values()):
+                return
             self.findings.warnings.append(
                 f"{place}: sys.path gets {printable(path[:200])}, which is outside the notebook's "
                 "folder; modules from there are not captured unless they are named with --include."
@@ -138,6 +154,11 @@ class _Follower:
         parts = item.module.split(".")
         if not parts[0] or parts[0] in LOADED_FIRST:
             return False
+        beyond = [n for n in self.outside if n == parts[0] or n.startswith(f"{parts[0]}.")]
+        for name in sorted(beyond):
+            self._from_outside(name, self.outside[name], item.place)
+        if beyond:
+            return True
         for root in (*extra, *self.roots):
             base = "" if root == "." else root + "/"
             path = base + parts[0]
@@ -149,6 +170,20 @@ class _Follower:
                 self._chain(base, parts, item)
                 return True
         return self._imported_notebook(item, extra)
+
+    def _from_outside(self, name: str, full: str, place: Place) -> None:
+        """A module that a session loaded from outside the folder."""
+        by_name = any(full.startswith(f"{folder}/") for folder in self.absolute)
+        path = full if by_name else self.folder.beside(full)
+        if is_secret(path) or printable(path) != path or path in self.scanned:
+            return
+        self.modules.setdefault(path, (name, []))[1].append(place)
+        self.scanned.add(path)
+        data = self.folder.read(path)
+        if data is not None:
+            found = source.scan_module(_decoded(data), path)
+            # What it imports of its own package was loaded too; the rest is searched for.
+            self._merge(found, path.rpartition("/")[0], ())
 
     def _imported_notebook(self, item: Import, extra: tuple[str, ...]) -> bool:
         """A notebook beside this one that is imported as a module, if something can do so."""

@@ -53,12 +53,13 @@ class Draft:
         self.notes: list[str] = []
         self.namespaces: frozenset[str] = frozenset()
         self.roots: tuple[str, ...] = ()
+        self.outside: dict[str, str] = {}  # modules that a session loaded from outside the folder
         self.follow()
 
     def follow(self) -> None:
         """Scan and follow (again, once it is known which folders are namespace packages)."""
         found = source.scan_cells(notebook.code_cells(self.nb.node))
-        self.followed = local.follow(self.folder, found, self.namespaces, self.roots)
+        self.followed = local.follow(self.folder, found, self.namespaces, self.roots, self.outside)
         self.findings = self.followed.findings
         for path, place in self.findings.requirement_files:
             self._requirement_file(path, place)
@@ -88,6 +89,13 @@ class Draft:
                     "is on the search path of the captured environment."
                 )
         return (self.namespaces, self.roots) != before
+
+    def learn_outside(self, loaded: Mapping[str, str]) -> bool:
+        """Take up modules that a session loaded from elsewhere; whether that is anything new."""
+        found = {name: path for name, path in loaded.items() if self.folder.relative(path) is None}
+        changed = found != self.outside
+        self.outside = found
+        return changed
 
     def downloaded(self) -> frozenset[str]:
         """Modules that the notebook downloads when it runs."""
@@ -155,10 +163,11 @@ def _capture(draft: Draft, ask: Ask, notes: tuple[str, ...]) -> Capture:
     """Ask until the folder has been followed to its end, then merge."""
     while True:
         request = draft.request()
-        environment = Environment(ask(request), str(draft.nb.folder))
+        answer = ask(request)
+        environment = Environment(answer, str(draft.nb.folder))
         resolver = Resolver(environment, draft.downloaded())
         resolver.resolve(draft.followed.external, draft.findings.installs)
-        if not draft.learn(resolver.local):
+        if not (draft.learn(resolver.local) or draft.learn_outside(answer.get("local") or {})):
             return _merge(draft, environment, resolver, notes)
         draft.follow()
 

@@ -95,10 +95,8 @@ class Outside:
                 files.append(found)
         names = {file.path for file in files}
         for key, (spelled, places) in sorted(self.named.items()):
-            start = key.partition("*")[0]
-            known = key in self.seen or (
-                start != key and any(f.startswith(start) for f in self.seen)
-            )
+            start = key.partition("*")[0] if "*" in key else f"{key}/"
+            known = key in self.seen or any(full.startswith(start) for full in self.seen)
             if not known and printable(spelled) not in names:
                 files.append(data_file(printable(spelled), "outside", places[:EVIDENCE]))
         for parent, places in sorted(self.parents.items()):

@@ -63,12 +63,16 @@ def _name(root: Path, file: Path, *, absolute: bool) -> str:
         return file.relative_to(root).as_posix()
     if not absolute:
         return posixpath.relpath(file.as_posix(), root.as_posix())
-    if is_system(file.as_posix()):
+    _refuse_system(file.as_posix())
+    return file.as_posix()
+
+
+def _refuse_system(path: str) -> None:
+    if is_system(path):
         raise InputError(
-            f"{file} lies in a folder of the system, where the image has files of its own.",
+            f"{path} lies in a folder of the system, where the image has files of its own.",
             hint="Mount it (--mount), or copy it to a folder of yours.",
         )
-    return file.as_posix()
 
 
 def _matching(root: Path, pattern: str) -> list[Path]:
@@ -81,6 +85,8 @@ def _matching(root: Path, pattern: str) -> list[Path]:
             hint="Name files or folders, such as data/*.csv or ../data.",
         )
     inside = f"{whole}/".startswith(f"{root.as_posix()}/")
+    if pattern.startswith("/") and not inside:
+        _refuse_system(fixed)
     start = root if inside else Path("/")
     # Where the user points outside, only what is below that counts as a cache or an environment.
     top = root if inside else Path(fixed).parent

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from ipydock.capture import files, local, outside
 from ipydock.capture.findings import Findings, PathLiteral, PathUse, Place
 from ipydock.capture.source import scan_cells
 from ipydock.notebook import CodeCell
+from tests import samples
 
 
 def scan(*sources: str) -> Findings:
@@ -235,6 +238,7 @@ def test_folders_that_are_written_to_come_along(tmp_path: Path) -> None:
     assert read(folder, "plt.savefig('out/f.png'); df.to_csv('new/x.csv')") == {"out/": "copy"}
     assert read(folder, "open('full/a.csv'); df.to_csv('full/x.csv')") == {"full/a.csv": "copy"}
     assert read(folder, "os.listdir('out/deep')") == {"out/deep/": "copy"}
+    assert read(folder, "for f in ['out/a.txt']: save(f)") == {"out/": "copy"}
     for made in ("os.makedirs('out')", "os.mkdir('out')", "Path('out').mkdir()", "!mkdir -p out"):
         assert read(folder, made, "plt.savefig('out/f.png')") == {}, made
     # Nothing above is looked at: the folder is made, as the notebook would fail without it.
@@ -598,3 +602,56 @@ def test_the_order_of_a_folder_on_disk_changes_nothing(tmp_path: Path) -> None:
             (folder / "d" / f"{name}.csv").write_text(name)
         found.append(resolve(folder, "glob.glob('d/*.csv'); os.listdir('d')").read)
     assert found[0] == found[1]
+
+
+def test_the_same_notebook_gives_the_same_json(tmp_path: Path) -> None:
+    write(tmp_path, d__b_csv="2", d__a_csv="1", m_py="import six, json\nopen('d/a.csv')")
+    sources = (
+        "import m, os, numpy\nfor f in glob.glob('d/*'): open(f)",
+        "open('../x.csv'); open('../w.csv'); df.to_csv('o/p.csv'); print(zz, yy, xx)",
+        "%pip install six\n!dot -V; java x\nrequests.get('https://b.example/'); os.environ['B']",
+    )
+    path = samples.write(tmp_path / "a.ipynb", *(samples.code(s, count=1) for s in sources))
+    found = set()
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-m", "ipydock", "capture", str(path), "--json"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
+        found.add(done.stdout)
+    assert len(found) == 1
+
+
+def test_modules_that_a_session_loaded_from_outside(tmp_path: Path) -> None:
+    folder = tmp_path / "x" / "nb"
+    folder.mkdir(parents=True)
+    write(tmp_path, x__lib__mine_py="import pandas, other", x__lib__other_py="open('d.csv')")
+    write(tmp_path, far__abs_py="import scipy", x__lib__unused_py="import torch")
+    loaded = {
+        "mine": str(tmp_path / "x/lib/mine.py"),
+        "other": str(tmp_path / "x/lib/other.py"),
+        "abs": str(tmp_path / "far/abs.py"),
+    }
+    found = scan(
+        f"import sys\nsys.path += ['../lib', {str(tmp_path / 'far')!r}]", "import mine, abs"
+    )
+    followed = local.follow(files.Folder(folder), found, outside=loaded)
+    far = str(tmp_path / "far/abs.py")
+    assert paths(followed) == ["../lib/mine.py", "../lib/other.py", far]
+    assert external(followed) == ["pandas", "scipy", "sys"]
+    assert followed.findings.warnings == []
+    modules = {m.path: m for m in local.local_modules(files.Folder(folder), followed)}
+    assert modules["../lib/mine.py"].name == "mine"
+    data = files.resolve(files.Folder(folder), followed.findings.paths, set(modules))
+    assert data.folder == "nb"
+
+
+def test_a_folder_whose_files_a_run_made_comes_along_empty(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    write(tmp_path, out__f_txt="1")
+    opened = session((tmp_path / "out/f.txt", "write"), (tmp_path / "out/f.txt", "read"))
+    policies, _ = watched(tmp_path, opened, "open('out/f.txt', 'w')")
+    assert policies == {"out/": "copy", "out/f.txt": "generated"}
