@@ -4,7 +4,7 @@ A cell that imports a library opens its files, the interpreter's and the system'
 them is data of the notebook; what it needs of them comes with the packages.
 """
 # Paths are compared as text here, links unresolved:
-# ruff: noqa: PTH100, PTH109, PTH111, PTH118
+# ruff: noqa: PTH100, PTH109, PTH111, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -81,6 +81,9 @@ class Ignored:
                 folders.update(os.path.join(prefix, name) for name in OF_PREFIX)
         folders.update(os.path.join(home, name) for name in OF_HOME)
         folders.update(os.environ.get(name) or "/proc" for name in SETTINGS)
+        ours = getattr(sys.modules.get("ipydock"), "__file__", None)
+        if ours:  # where it is installed in editable form
+            folders.add(os.path.dirname(ours))
         kept = [os.path.join(home, name) for name in DATASETS]
         here = os.getcwd()
         # A notebook may lie in a folder that is ignored otherwise, such as one in ~/.local.

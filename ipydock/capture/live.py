@@ -49,7 +49,8 @@ def _session(request: dict[str, Any]) -> dict[str, Any]:
     code = []
     for name, module in modules.items():
         file = vars(module).get("__file__")
-        if not isinstance(file, str) or name == "__main__":
+        # multiprocessing has the main module under a second name.
+        if not isinstance(file, str) or module is modules.get("__main__"):
             continue
         owner = _owner(environment, name, os.path.abspath(file), owners)  # noqa: PTH100
         if owner is None and environment.is_local(file):
@@ -116,14 +117,18 @@ def _references(
     modules: dict[str, types.ModuleType], owners: dict[str, str | None]
 ) -> Iterator[tuple[str, str]]:
     """Pairs of distributions of which the first holds a module, class or function of the second."""
+    classes: dict[type, bool] = {}  # by type, since there are hundreds of thousands of values
     for name, module in modules.items():
         user = "__main__" if name == "__main__" else owners.get(name)
         if user is None:
             continue
         for value in list(vars(module).values()):
-            if isinstance(value, types.ModuleType):
+            kind = type(value)
+            if kind is types.FunctionType:
+                source = value.__module__
+            elif kind is types.ModuleType or isinstance(value, types.ModuleType):
                 source = vars(value).get("__name__")
-            elif isinstance(value, (type, types.FunctionType)):
+            elif kind is type or classes.setdefault(kind, issubclass(kind, type)):
                 source = getattr(value, "__module__", None)
             else:
                 continue
