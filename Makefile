@@ -45,6 +45,7 @@ engine-down:
 	@$(PYTHON) -m tests.bed down
 
 test: $(VENV)/.dev
+	@$(PYTHON) -m tests.bed tools
 	@$(BIN)/python -m pytest tests/unit -n 2 -q
 	@$(BIN)/python -m pytest tests/engine -q
 

@@ -1,4 +1,4 @@
-"""`python3 -m tests.bed up|down|status|env`; the last line of `up` and `env` is for `eval`."""
+"""`python3 -m tests.bed VERB`; the last line of `up` and `env` is for `eval`."""
 
 from __future__ import annotations
 
@@ -80,13 +80,16 @@ def status(bed: Bed) -> int:
 def main() -> int:
     """Runs one verb; the exit code is 0 when it did what it says."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.bed", description=__doc__)
-    parser.add_argument("verb", choices=["up", "down", "status", "env"])
+    parser.add_argument("verb", choices=["up", "down", "status", "env", "tools"])
     verb = parser.parse_args().verb
     os.umask(0o022)
     try:
         bed = Bed.find(os.environ, os.getuid())
         if verb == "status":
             return status(bed)
+        if verb == "tools":
+            packages.install_tools()
+            return 0
         if verb == "down":
             with bed.lock() as lock:
                 cleanup.take_down(bed)

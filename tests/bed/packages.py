@@ -45,6 +45,8 @@ NEEDS = (
     Need("mount", "umount"),
     Need("ca-certificates", "/etc/ssl/certs/ca-certificates.crt"),
 )
+# What tests use besides an engine.
+TOOLS = (Need("strace", "strace"),)
 # Without its parser, dockerd cannot start a container where the kernel has AppArmor on.
 _APPARMOR = Need("apparmor", "apparmor_parser")
 
@@ -72,10 +74,27 @@ def missing() -> list[Need]:
 
 
 def install() -> None:
-    """Installs what is missing from the distribution; BedError says why it could not."""
-    lacking = missing()
-    if not lacking:
-        return
+    """Installs what an engine lacks from the distribution; BedError says why it could not."""
+    if lacking := missing():
+        _install(lacking)
+        if still := [need.brings for need in missing() if not need.optional]:
+            raise BedError(
+                f"apt was to bring {', '.join(need.package for need in lacking)}, and still there "
+                f"is no {', '.join(still)}.",
+                mend="put the named programs on this machine by hand.",
+            )
+
+
+def install_tools() -> None:
+    """Installs what tests use besides an engine, where that can be done; else they are left out."""
+    release = Path("/etc/os-release")
+    known = release.exists() and is_debian_like(os_release(release.read_text()))
+    lacking = [need for need in TOOLS if not need.met()]
+    if lacking and known and os.getuid() == 0:
+        _install(lacking)
+
+
+def _install(lacking: list[Need]) -> None:
     mend = (
         "look at the lines above: most often the package mirror or a proxy cannot be reached, or"
         " another apt runs. `apt-get update` by hand shows it."
@@ -100,15 +119,10 @@ def install() -> None:
             run([*apt, "install", "-y", "--no-install-recommends", *names], env=env)
         except BedError as error:
             raise BedError(
-                "The packages of a private Docker could not be installed.",
+                f"{', '.join(names)} could not be installed.",
                 evidence=f"{trouble}\n{error}",
                 mend=mend,
             ) from error
-    if still := [need.brings for need in missing() if not need.optional]:
-        raise BedError(
-            f"apt installed {', '.join(names)}, and still there is no {', '.join(still)}.",
-            mend="put the named programs on this machine by hand.",
-        )
 
 
 @contextlib.contextmanager
