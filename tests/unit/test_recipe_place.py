@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ipydock.errors import InputError
 from ipydock.layout import in_context, is_system, levels
 from ipydock.models import ContextFile
+from ipydock.recipe.layers import Layers
 from ipydock.recipe.place import Layout, layout_of
+from ipydock.recipe.synthesize import Options, _search_path
 from tests import samples
 
 
@@ -67,3 +71,33 @@ def test_places_in_the_context() -> None:
     assert [levels(path) for path in ("a", "../a", "../../a/..b", "..")] == [0, 1, 2, 1]
     assert is_system("/etc/x") and is_system("/") and is_system("/var/lib/x")
     assert not is_system("/data/x") and not is_system("/var/data/x") and not is_system("/x.csv")
+
+
+def layers(folder: str, *paths: str) -> str:
+    place = layout_of(files(*paths), "", folder)
+    return str(
+        Layers(
+            notebook="sample.ipynb",
+            base="python:3.11-slim-bookworm@sha256:" + "a" * 64,
+            authors=(),
+            apt=(),
+            packages=(),
+            env=_search_path(samples.capture(search_path=("src", "lib")), Options(), place.workdir),
+            files=files(*paths),
+            workdir=place.workdir,
+            folder=place.folder,
+        ).dockerfile()
+    )
+
+
+def test_the_dockerfile_of_a_notebook_with_files_elsewhere() -> None:
+    golden = Path(__file__).parent / "golden" / "elsewhere.Dockerfile"
+    text = layers("/home/me/my project/nb", "../../data/x.csv", "/srv/data/y.csv", "out/", "a.py")
+    assert text == golden.read_text(encoding="utf-8")
+    assert "COPY --chown=1000:0 root/" not in layers("/home/me/nb", "../x.csv")
+    assert "COPY --chown=1000:0 project/" not in layers("/home/me/nb", "/srv/x.csv")
+
+
+def test_the_user_has_the_last_word_on_the_search_path() -> None:
+    options = Options(env=(("PYTHONPATH", "/x"),))
+    assert _search_path(samples.capture(search_path=("src",)), options, "/work") == ()
