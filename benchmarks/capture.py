@@ -53,7 +53,7 @@ fonnesbeck+statistical-analysis-python-tutorial/4. Statistical Data Modeling.ipy
 ipython+ipython-in-depth/examples/IPython Kernel/Capturing Output.ipynb
 ipython+ipython-in-depth/examples/IPython Kernel/Cell Magics.ipynb
 ipython+ipython-in-depth/examples/IPython Kernel/Rich Output.ipynb
-ipython+ipython-in-depth/examples/IPython Kernel/Script Magics.ipynb
+ipython+ipython-in-depth/examples/IPython Kernel/Beyond Plain Python.ipynb
 ipython+ipython-in-depth/examples/IPython Kernel/SymPy.ipynb
 ipython+ipython-in-depth/examples/Notebook/Importing Notebooks.ipynb
 statsmodels+statsmodels/examples/notebooks/copula.ipynb
