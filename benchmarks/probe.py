@@ -66,7 +66,7 @@ for line in sys.stdin:
 """
 
 
-# All have the probe's modules in memory: any import shifts where later objects lie, which makes pure
+# All have the probe in memory: any import shifts where later objects lie, which makes pure
 # arithmetic some percent faster or slower.
 LOADED = inject.expression({"do": "stop"})
 HOOKS = {
