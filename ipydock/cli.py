@@ -96,7 +96,7 @@ def capture_command(notebook: Path, output: Path | None, **options: Any) -> None
     if output is not None and output.exists() and output.samefile(notebook):
         raise InputError(f"{output} is the notebook itself.", hint="Choose another -o.")
     with common.progress() as progress:
-        found = _capture(loaded, options, progress)
+        found = _capture(loaded, options, None, progress)
     if output is not None:
         _write(output, found.model_dump_json(indent=1) + "\n")
     _show(common, found, capture_view)
@@ -279,11 +279,18 @@ def _container_engine(name: str) -> Any:
     return None if engine.name == "venv" else engine
 
 
-def _capture(loaded: Notebook, options: dict[str, Any], progress: TerminalProgress) -> Capture:
+def _capture(
+    loaded: Notebook, options: dict[str, Any], chosen: Any, progress: TerminalProgress
+) -> Capture:
     from . import pipeline
 
-    timeout = options["timeout"] or None
-    return pipeline.capture(loaded, **only(options, CAPTURE), timeout=timeout, on_event=progress)
+    return pipeline.capture(
+        loaded,
+        **only(options, CAPTURE),
+        timeout=options["timeout"] or None,
+        recipe_options=chosen,
+        on_event=progress,
+    )
 
 
 def _recipe(
@@ -298,7 +305,7 @@ def _recipe(
 
     loaded = load(notebook)
     chosen = recipe_options_of(loaded, options)
-    found = _capture(loaded, options, progress)
+    found = _capture(loaded, options, chosen, progress)
     recipe = pipeline.synthesize(
         found,
         chosen,

@@ -87,6 +87,7 @@ def capture(
     run: bool = False,
     trace: bool = False,
     timeout: float | None = Limits().timeout,
+    recipe_options: Options | None = None,
     on_event: OnEvent = events.ignore,
     cancel: Cancellation | None = None,
 ) -> Capture:
@@ -105,6 +106,8 @@ def capture(
             not written; the files that it writes are.
         trace: ``run`` under a system-call trace, too.
         timeout: seconds for each cell that is run; None for no limit.
+        recipe_options: what the recipe will be told: system packages are named for its base, and
+            of files that it takes in anyway nothing needs to be said.
         on_event: receives the progress.
         cancel: ends the run when raised.
 
@@ -118,19 +121,26 @@ def capture(
     began = time.monotonic()
     notebook = load(nb)
     where = None if python is None else Path(python)
+    wishes = recipe_options or Options()
+    image: dict[str, Any] = {
+        "base": wishes.base,
+        "included": frozenset(file.path for file in wishes.files),
+    }
     if run or trace:
         on_event(
             StageStarted("capture", f"Run {notebook.name} where it is, and watch what it uses")
         )
-        found = _capture_run(
+        answer, warnings = _observe(
             notebook, where, kernel, trace=trace, timeout=timeout, on_event=on_event, cancel=cancel
         )
+        found = capture_file(notebook, session=answer, **image)
+        found = found.model_copy(update={"warnings": (*warnings, *found.warnings)})
     else:
         on_event(StageStarted("capture", f"Look at what {notebook.name} needs"))
         if live:
-            found = capture_session(notebook)
+            found = capture_session(notebook, **image)
         else:
-            found = capture_file(notebook, python=where, kernel=kernel, session=session)
+            found = capture_file(notebook, python=where, kernel=kernel, session=session, **image)
     for text in found.warnings:
         on_event(Warned("capture", text))
     parts = [f"{_count(len(found.requested), 'package')} ({len(found.closure)} with all they need)"]
@@ -143,7 +153,7 @@ def capture(
     return found
 
 
-def _capture_run(
+def _observe(
     notebook: Notebook,
     python: Path | None,
     kernel: str | None,
@@ -152,9 +162,10 @@ def _capture_run(
     timeout: float | None,
     on_event: OnEvent,
     cancel: Cancellation | None,
-) -> Capture:
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Run the notebook where it is; what the session told, and warnings."""
+    from .capture.draft import Draft
     from .capture.interpreter import choose
-    from .capture.merge import Draft
     from .session import observe
 
     chosen = choose(notebook, python=python, kernel=kernel)
@@ -167,9 +178,7 @@ def _capture_run(
         on_event=on_event,
         cancel=cancel,
     )
-    found = capture_file(notebook, session=seen.session)
-    warnings = (*chosen.warnings, *seen.warnings, *found.warnings)
-    return found.model_copy(update={"warnings": warnings})
+    return seen.session, (*chosen.warnings, *seen.warnings)
 
 
 def synthesize(
@@ -375,6 +384,7 @@ def verification(
         run=run,
         trace=trace,
         timeout=(limits or Limits()).timeout,
+        recipe_options=recipe_options,
         on_event=on_event,
         cancel=cancel,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,89 +30,16 @@ from . import (
     local,
     order,
     plugins,
-    source,
     system,
 )
 from .distributions import Environment
-from .findings import Findings, Import, Install, PathLiteral, Place
+from .draft import Draft
+from .findings import Findings, Install, Place
 from .loaded import KERNEL, OWN, InUse
 from .requested import Resolver, Wanted
 from .seen import Session, unseen
 
 Ask: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]  # a request -> the probe's answer
-
-ENOUGH = 50  # imports of one module that are asked about; more would only repeat
-
-
-class Draft:
-    """What the source says and the folder holds, before any environment is asked."""
-
-    def __init__(self, nb: Notebook) -> None:
-        self.nb = nb
-        self.folder = files.Folder(nb.folder)
-        self.notes: list[str] = []
-        self.namespaces: frozenset[str] = frozenset()
-        self.roots: tuple[str, ...] = ()
-        self.outside: dict[str, str] = {}  # modules that a session loaded from outside the folder
-        self.follow()
-
-    def follow(self) -> None:
-        """Scan and follow (again, once it is known which folders are namespace packages)."""
-        found = source.scan_cells(notebook.code_cells(self.nb.node))
-        self.followed = local.follow(self.folder, found, self.namespaces, self.roots, self.outside)
-        self.findings = self.followed.findings
-        for path, place in self.findings.requirement_files:
-            self._requirement_file(path, place)
-
-    def _requirement_file(self, path: str, place: Place) -> None:
-        self.findings.paths.append(PathLiteral(path, "read", place))
-        inner = self.folder.relative(path)
-        data = self.folder.read(inner) if inner and self.folder.kind(inner) == "file" else None
-        for line in (data or b"").decode("utf-8", "replace").splitlines():
-            text = line.split(" #")[0].strip()
-            if text and not text.startswith(("#", "-")):
-                self.findings.installs.append(Install(text[:300], "pip", place))
-
-    def learn(self, answers: list[tuple[Import, str]]) -> bool:
-        """Take up what the environment finds in the folder; whether that is anything new."""
-        before = (self.namespaces, self.roots)
-        for item, path in answers:
-            top = item.module.partition(".")[0]
-            self.namespaces |= {top}
-            folders = path.split("/")
-            place = next((n for n, part in enumerate(folders) if part.partition(".")[0] == top), 0)
-            root = "/".join(folders[:place])
-            if root and root not in self.roots:
-                self.roots += (root,)
-                self.notes.append(
-                    f"{item.place}: module {printable(top)} is found in {printable(root)}, which "
-                    "is on the search path of the captured environment."
-                )
-        return (self.namespaces, self.roots) != before
-
-    def learn_outside(self, loaded: Mapping[str, str]) -> bool:
-        """Take up modules that a session loaded from elsewhere; whether that is anything new."""
-        found = {name: path for name, path in loaded.items() if self.folder.relative(path) is None}
-        changed = found != self.outside
-        self.outside = found
-        return changed
-
-    def downloaded(self) -> frozenset[str]:
-        """Modules that the notebook downloads when it runs."""
-        found = (p.path for p in self.findings.paths if p.use == "download")
-        return frozenset(path[:-3].rpartition("/")[2] for path in found if path.endswith(".py"))
-
-    def request(self) -> dict[str, Any]:
-        """What to ask the probe."""
-        modules: dict[str, set[str]] = {}
-        for item in self.followed.external:
-            if item.module and not item.level and len(item.module) < 200:
-                names = modules.setdefault(printable(item.module), set())
-                names.update(n for n in item.names[:ENOUGH] if n != "*")
-        return {
-            "folder": str(self.nb.folder.absolute()),
-            "modules": {name: sorted(modules[name]) for name in sorted(modules)},
-        }
 
 
 def capture(
@@ -121,6 +48,8 @@ def capture(
     python: str | Path | None = None,
     kernel: str | None = None,
     session: Mapping[str, Any] | None = None,
+    base: str | None = None,
+    included: Collection[str] = (),
 ) -> Capture:
     """What a notebook needs, with the evidence for each thing.
 
@@ -130,12 +59,14 @@ def capture(
         kernel: a kernel name, instead of ``python``. Without either it is the notebook's kernel if
             it exists here, else this interpreter.
         session: what `ipydock.capture.live.session` told in a live kernel; its environment counts.
+        base: the image whose system packages are to be named; None for the default one.
+        included: files that go into the image anyway, so that nothing needs to be said of them.
 
     Raises:
         NotebookError: it is not a notebook that can be captured.
         EnvironmentMissing: the interpreter or kernel is not there.
     """
-    draft = Draft(notebook.load(nb))
+    draft = Draft(notebook.load(nb), base=base, included=included)
     if session is None:
         chosen = interpreter.choose(draft.nb, python=python, kernel=kernel)
         return _capture(draft, lambda request: interpreter.ask(chosen, request), chosen.warnings)
@@ -150,13 +81,19 @@ def capture(
     return _capture(draft, ask, ())
 
 
-def capture_session(nb: str | os.PathLike[str] | Mapping[str, Any] | Notebook) -> Capture:
+def capture_session(
+    nb: str | os.PathLike[str] | Mapping[str, Any] | Notebook,
+    *,
+    base: str | None = None,
+    included: Collection[str] = (),
+) -> Capture:
     """`capture` from inside the kernel that runs the notebook: what is loaded here counts too.
 
     Raises:
         NotebookError: it is not a notebook that can be captured.
     """
-    return _capture(Draft(notebook.load(nb)), live.session, ())
+    draft = Draft(notebook.load(nb), base=base, included=included)
+    return _capture(draft, live.session, ())
 
 
 def _capture(draft: Draft, ask: Ask, notes: tuple[str, ...]) -> Capture:
@@ -198,13 +135,17 @@ def _merge(
     python = PythonInfo(**answer["python"])
     programs = _programs([*findings.programs, *seen.programs])
     named = _apt(findings.installs)
-    mapped = answer.get("libraries") or []
+    mapped = [
+        *(answer.get("libraries") or ()),
+        *(session.traced.get("libraries", ()) if session and session.traced else ()),
+    ]
     derived = system.packages(
         programs,
         requested,
         mapped=libraries.besides_interpreter(environment, mapped),
         needed=libraries.needed(environment, reached),
         brought=environment.programs,
+        release=system.release_of(draft.base),
     )
     names = {package.name for package in named}
     apt = [*named, *(package for package in derived.apt if package.name not in names)]
@@ -218,7 +159,7 @@ def _merge(
         *data.warnings,
         *leaks.check(nb, draft.folder, modules),
         *order.check(nb, _history(session)),
-        *files.left_out(data.read),
+        *files.left_out(f for f in data.read if f.path not in draft.included),
         *derived.warnings,
         *environment.doubts(reached),
         *faults,

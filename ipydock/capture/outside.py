@@ -219,5 +219,8 @@ def data_file(
         sha256=sha256,
         size_bytes=size,
         policy=policy,
-        evidence=tuple(place.evidence() for place in places),
+        # The line that names it says more than that it was seen to be opened.
+        evidence=tuple(
+            place.evidence() for place in sorted(places, key=lambda place: place.line is None)
+        ),
     )

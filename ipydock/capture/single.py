@@ -7,7 +7,7 @@ from typing import Any
 
 from ..notebook import Notebook, code_cells
 from . import live, watch
-from .merge import Draft
+from .draft import Draft
 
 WORD = re.compile(r"[^\W\d]\w*")
 

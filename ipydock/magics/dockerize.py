@@ -132,6 +132,7 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
         live=not (elsewhere or options["only_cell"]),
         session=used_by_cell(notebook) if options["only_cell"] and not elsewhere else None,
         timeout=options["timeout"] or None,
+        recipe_options=chosen,
         on_event=progress,
     )
     recipe = pipeline.synthesize(
@@ -143,7 +144,7 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
         on_event=progress,
     )
     notes = [located.note] if located.note else []
-    result = Dockerized(found, recipe, notes=(*notes, *found.warnings, *recipe.warnings))
+    result = Dockerized(found, recipe, notes=tuple(notes))
     if options["output"]:
         pipeline.save_context(recipe, notebook, Path(options["output"]))
         result = replace(result, folder=options["output"])

@@ -44,6 +44,10 @@ class Dockerized:
     def __repr__(self) -> str:
         return to_text(self._view())
 
+    def _all_notes(self) -> list[str]:
+        recipe = self.recipe.warnings if self.recipe is not None else ()
+        return list(dict.fromkeys((*self.notes, *self.capture.warnings, *recipe)))
+
     def _view(self) -> RenderableType:
         parts: list[RenderableType] = [capture_view(self.capture)]
         if self.recipe is not None and self.image is None:
@@ -74,6 +78,7 @@ class Dockerized:
             known_from=known_from(self.capture),
             notable=notable(self.verdict) if self.verdict else (),
             image_line=_image_line(self.image) if self.image else "",
+            notes=self._all_notes(),
         )
 
 
