@@ -53,6 +53,7 @@ __all__ = [
     "rerun_async",
     "save_context",
     "synthesize",
+    "unload_ipython_extension",
     "verify",
     "verify_async",
 ]
@@ -101,3 +102,10 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     from .magics import register
 
     register(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """What ``%unload_ext ipydock`` calls: ends the watch and takes the magics away."""
+    from .magics import unregister
+
+    unregister(shell)

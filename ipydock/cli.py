@@ -52,10 +52,13 @@ class Common:
     quiet: bool
     verbose: bool
 
-    def progress(self) -> TerminalProgress:
-        """A progress display on standard error."""
+    def progress(self, *, shown: bool = False) -> TerminalProgress:
+        """A progress display on standard error; ``shown``: what is printed has the warnings."""
         return TerminalProgress(
-            Console(stderr=True, highlight=False), verbose=self.verbose, quiet=self.quiet
+            Console(stderr=True, highlight=False),
+            verbose=self.verbose,
+            quiet=self.quiet,
+            hold=shown,
         )
 
 
@@ -95,7 +98,7 @@ def capture_command(notebook: Path, output: Path | None, **options: Any) -> None
     loaded = load(notebook)
     if output is not None and output.exists() and output.samefile(notebook):
         raise InputError(f"{output} is the notebook itself.", hint="Choose another -o.")
-    with common.progress() as progress:
+    with common.progress(shown=True) as progress:
         found = _capture(loaded, options, None, progress)
     if output is not None:
         _write(output, found.model_dump_json(indent=1) + "\n")
@@ -219,7 +222,7 @@ def verify_command(notebook: Path, output: Path | None, **options: Any) -> None:
     out = output or default_output(loaded)
     check_output(loaded, out)
     engine = _engine(common)
-    with common.progress() as progress:
+    with common.progress(shown=True) as progress:
         verdict = pipeline.verify(
             loaded,
             **only(options, CAPTURE),
@@ -328,10 +331,17 @@ def _image(
 
 
 def _show(common: Common, document: Any, view: Callable[[Any], Any]) -> None:
+    from .render import WIDTH, to_text
+
     if common.as_json:
         click.echo(document.model_dump_json(indent=1))
+        return
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(view(document))
     else:
-        Console(highlight=False).print(view(document))
+        width = console.width if "COLUMNS" in os.environ else WIDTH
+        click.echo(to_text(view(document), width))
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,23 +7,46 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from .folding import (
+    Item,
+    cells_in_words,
+    fold_paths,
+    fold_warnings,
+    reason,
+    size_in_words,
+)
 from .models import (
     Blame,
     Capture,
     CellStatus,
     DataFile,
     Evidence,
+    Policy,
     Recipe,
     Requested,
+    Settings,
     Verdict,
 )
 
-MOST_ROWS = 200  # of one section; the JSON has them all
+GUESSED = "is a guess from its name."  # the end of a warning of `ipydock.capture.requested`
+# The start of a warning of `ipydock.capture.files`; the section says more.
+FILES = "Files that cells read "
+LEFT_OUT: dict[Policy, str] = {
+    "missing": "not there now; put them where the cell looks for them.",
+    "outside": "not looked at, since only the notebook names them; take them in when you build "
+    "(--include '../data/*'), let --run see that they are really opened, or mount their folder "
+    "(--mount SOURCE:TARGET).",
+    "mount": "too large to copy; mount them in the rerun (--mount SOURCE:TARGET), or copy them all "
+    "the same (--include).",
+}
+WIDTH = 100  # of what is written where no terminal says how wide it is
+MOST_ROWS = 100  # of one section; the JSON has them all
 SIGN: dict[CellStatus, tuple[str, str, str]] = {
     # status: (sign, colour, in words)
     "same": ("✓", "green", "same"),
@@ -44,7 +67,7 @@ WORDS = {
 }
 
 
-def to_text(view: RenderableType, width: int = 100) -> str:
+def to_text(view: RenderableType, width: int = WIDTH) -> str:
     """A view as plain text, for ``repr`` and for logs."""
     page = io.StringIO()
     # Within Jupyter a console would display the view by itself instead of writing it.
@@ -55,10 +78,10 @@ def to_text(view: RenderableType, width: int = 100) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of what a notebook needs: rows of name, a short remark and the reason."""
+    """A part of what a notebook needs; ``note`` says what to know or do about all of it."""
 
     title: str
-    rows: tuple[tuple[str, str, str], ...]
+    rows: tuple[Item, ...]
     note: str = ""
     doubtful: bool = False
 
@@ -72,16 +95,27 @@ def sections(capture: Capture) -> list[Section]:
         Section(
             "Doubtful: not installed where the notebook was captured",
             tuple(
-                (item.distribution or item.import_name, _doubt(item), _why(item.evidence))
+                Item(item.distribution or item.import_name, _doubt(item), reason(item.evidence))
                 for item in doubtful
             ),
-            "Install them there and capture again, or name them with --add-pip NAME==VERSION.",
+            "Install them there and capture again, or name them when you build: "
+            "--add-pip NAME==VERSION.",
+            doubtful=True,
+        ),
+        Section(
+            "Files that will not be in the image",
+            _files([file for file in capture.files_read if _stays_out(file)]),
+            " ".join(
+                f"{policy.capitalize()}: {says}"
+                for policy, says in LEFT_OUT.items()
+                if any(file.policy == policy and _stays_out(file) for file in capture.files_read)
+            ),
             doubtful=True,
         ),
         Section(
             "Python packages",
             tuple(
-                (item.distribution or "", item.version or "", _why(item.evidence))
+                Item(item.distribution or "", item.version or "", reason(item.evidence))
                 for item in capture.requested
                 if item not in doubtful
             ),
@@ -89,30 +123,37 @@ def sections(capture: Capture) -> list[Section]:
         Section(
             "Used by them",
             tuple(
-                (item.distribution, item.version, _by(item.by, item.evidence)) for item in needed
+                Item(item.distribution, item.version, _by(item.by, item.evidence))
+                for item in needed
             ),
             f"In memory too, but not needed for the results: {idle} more." if idle else "",
         ),
-        Section("System packages", tuple((p.name, "", p.reason) for p in capture.apt)),
-        Section("Programs", tuple((p.name, "", _why(p.evidence)) for p in capture.programs)),
+        Section("System packages", tuple(Item(p.name, "", p.reason) for p in capture.apt)),
+        Section("Programs", tuple(Item(p.name, "", reason(p.evidence)) for p in capture.programs)),
         Section(
-            "Local modules", tuple((m.path, "", _why(m.evidence)) for m in capture.local_modules)
+            "Local modules",
+            tuple(
+                fold_paths(
+                    [
+                        Item(m.path, "", reason(m.evidence), m.evidence, size=m.size_bytes)
+                        for m in capture.local_modules
+                    ]
+                )
+            ),
         ),
         Section(
             "Files it reads",
-            tuple((f.path, _size(f), _why(f.evidence)) for f in capture.files_read),
+            _files([file for file in capture.files_read if not _stays_out(file)]),
         ),
-        Section(
-            "Files it writes", tuple((f.path, "", _why(f.evidence)) for f in capture.files_written)
-        ),
+        Section("Files it writes", _files(capture.files_written)),
         Section(
             "Network",
-            tuple((host, "", "") for host in capture.hosts),
+            tuple(Item(host) for host in capture.hosts),
             "The rerun has no network unless --network on allows it.",
         ),
         Section(
             "Environment variables",
-            tuple((name, "", "") for name in capture.env_names),
+            tuple(Item(name) for name in capture.env_names),
             "Their values are not captured; give them with --env NAME=VALUE.",
         ),
     ]
@@ -121,24 +162,43 @@ def sections(capture: Capture) -> list[Section]:
 
 def capture_view(capture: Capture) -> RenderableType:
     """What the notebook needs, where that is known from, and what could not be seen."""
-    python = capture.python
-    parts: list[RenderableType] = [
-        _head(f"{capture.notebook} needs Python {python.series}", f"captured from {python.version}")
-    ]
+    parts: list[RenderableType] = [_head(*heading(capture))]
     for section in sections(capture):
-        table = _table()
-        for name, middle, why in section.rows[:MOST_ROWS]:
-            table.add_row(Text(name), Text(middle, style="cyan"), Text(why, style="dim"))
-        if len(section.rows) > MOST_ROWS:
-            table.add_row(Text(f"and {len(section.rows) - MOST_ROWS} more", style="dim"), "", "")
-        title = Text(f"\n{section.title}", style="bold yellow" if section.doubtful else "bold")
-        parts += [title, Padding(table, (0, 0, 0, 2))]
+        style = "yellow" if section.doubtful else ""
+        parts.append(Text(f"\n{section.title}", style=f"bold {style}"))
+        parts.append(Padding(_Rows(section.rows), (0, 0, 0, 2)))
         if section.note:
             parts.append(Padding(Text(section.note, style="dim"), (0, 0, 0, 2)))
-    parts += [Text(""), Text(f"Known from: {known_from(capture)}.", style="dim")]
-    parts += [Text(f"Not seen: {text}.", style="dim") for text in capture.unseen]
-    parts.append(_notes(capture.warnings))
+    parts.append(Text(""))
+    parts += [Text(line, style="dim") for line in footing(capture)]
+    parts.append(_notes(notes_of(capture)))
     return Group(*parts)
+
+
+def heading(capture: Capture) -> tuple[str, str]:
+    """What is captured, in a line, and with how much it comes."""
+    python = capture.python
+    detail = f"captured from {python.version}"
+    if len(capture.closure) > 1:
+        detail += f"; {len(capture.closure)} packages with all that these require"
+    return f"{capture.notebook} needs Python {python.series}", detail
+
+
+def footing(capture: Capture) -> list[str]:
+    """Where it is known from, how the session was set, and what could not be seen."""
+    lines = [f"Known from: {known_from(capture)}."]
+    if capture.settings is not None and (told := _settings(capture.settings)):
+        lines.append(told)
+    return [*lines, *(f"Not seen: {text}." for text in capture.unseen)]
+
+
+def notes_of(capture: Capture) -> list[str]:
+    """What to be warned of, each thing once: what a doubtful section shows is left to it."""
+    return fold_warnings(
+        text
+        for text in capture.warnings
+        if not text.endswith(GUESSED) and not text.startswith(FILES)
+    )
 
 
 def known_from(capture: Capture) -> str:
@@ -152,11 +212,24 @@ def known_from(capture: Capture) -> str:
     return ", ".join(words[source] for source in capture.sources if source in words)
 
 
+def _settings(settings: Settings) -> str:
+    parts = []
+    if settings.locale:
+        parts.append(f"locale {settings.locale}")
+    if settings.timezone:
+        parts.append(f"timezone {settings.timezone}")
+    for seeded, words in ((True, "seeded"), (False, "not seeded")):
+        names = [name for name, value in settings.random.items() if value is seeded]
+        if names:
+            parts.append(f"random numbers of {', '.join(names)} {words}")
+    return f"It ran with {'; '.join(parts)}." if parts else ""
+
+
 def recipe_view(recipe: Recipe) -> RenderableType:
     """The Dockerfile and what should be known about it."""
     return Group(
         Text(recipe.dockerfile.rstrip(), no_wrap=True, overflow="ignore"),
-        _notes(recipe.warnings),
+        _notes(fold_warnings(recipe.warnings)),
     )
 
 
@@ -185,12 +258,12 @@ def verdict_view(verdict: Verdict) -> RenderableType:
     ]
     if table.row_count:
         parts.append(Padding(table, (1, 0, 0, 2)))
-    return Group(*parts, _notes(verdict.warnings))
+    return Group(*parts, _notes(fold_warnings(verdict.warnings)))
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Cells of which the same is to be said; ``cells`` is such as ``cells 3, 5, 6 and 9 more``."""
+    """Cells of which the same is to be said; ``cells`` is such as ``cells 3, 5 and 7``."""
 
     cells: str
     status: CellStatus
@@ -204,14 +277,7 @@ def notable(verdict: Verdict) -> list[Row]:
     for cell in verdict.cells:
         if cell.status not in ("same", "no-baseline", "not-run"):
             groups.setdefault((cell.status, cell.blame, cell.detail), []).append(cell.number)
-    return [Row(_cells(numbers), *key) for key, numbers in groups.items()]
-
-
-def _cells(numbers: list[int]) -> str:
-    if len(numbers) == 1:
-        return f"cell {numbers[0]}"
-    more = f" and {len(numbers) - 4} more" if len(numbers) > 4 else ""
-    return f"cells {', '.join(map(str, numbers[:4]))}{more}"
+    return [Row(cells_in_words(numbers), *key) for key, numbers in groups.items()]
 
 
 def _doubt(item: Requested) -> str:
@@ -224,9 +290,39 @@ def _head(title: str, detail: str) -> Text:
     return Text.assemble((title, "bold"), (f"  {detail}", "dim"))
 
 
-def _notes(warnings: Iterable[str]) -> RenderableType:
-    lines = [Text.assemble(("! ", "yellow"), text) for text in dict.fromkeys(warnings)]
-    return Group(Text(""), *lines) if lines else Text("", end="")
+def _notes(lines: Sequence[str]) -> RenderableType:
+    if not lines:
+        return Text("", end="")
+    table = Table.grid(padding=(0, 1), pad_edge=False)
+    for text in lines:
+        table.add_row(Text("!", style="yellow"), Text(text))
+    return Group(Text(""), table)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Items in columns as wide as they need to be; a reason has one line, cut where it ends."""
+
+    items: Sequence[Item]
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        shown = self.items[:MOST_ROWS]
+        room = options.max_width
+        name = min(max(cell_len(item.name) for item in shown), room // 2)
+        remark = min(max(cell_len(item.remark) for item in shown), room // 3)
+        table = Table.grid(padding=(0, 2), pad_edge=False)
+        table.add_column(overflow="fold", width=name)
+        if remark:
+            table.add_column(overflow="fold", width=remark, style="cyan")
+        left = room - name - 2 - (remark + 2 if remark else 0)
+        table.add_column(no_wrap=True, overflow="ellipsis", max_width=left, style="dim")
+        for item in shown:
+            style = "yellow" if item.doubtful else ""
+            middle = [Text(item.remark)] if remark else []
+            table.add_row(Text(item.name, style), *middle, Text(" ".join(item.why.split())))
+        yield table
+        if len(self.items) > MOST_ROWS:
+            yield Text(f"and {len(self.items) - MOST_ROWS} more", style="dim")
 
 
 def _table() -> Table:
@@ -237,27 +333,42 @@ def _table() -> Table:
     return table
 
 
-def _why(evidence: Sequence[Evidence]) -> str:
-    if not evidence:
-        return ""
-    more = len(evidence) - 1
-    return f"{evidence[0]}" + (f" (and {more} more)" if more else "")
+def _files(files: Iterable[DataFile]) -> tuple[Item, ...]:
+    return tuple(
+        fold_paths(
+            [
+                Item(
+                    file.path,
+                    _size(file),
+                    reason(file.evidence),
+                    file.evidence,
+                    kind="" if file.policy == "copy" else file.policy,
+                    size=file.size_bytes,
+                    doubtful=_stays_out(file),
+                )
+                for file in files
+            ]
+        )
+    )
+
+
+def _stays_out(file: DataFile) -> bool:
+    """Whether the image will be without a file that is read; one above it may be in it."""
+    return file.policy in ("missing", "mount") or (file.policy == "outside" and not file.sha256)
 
 
 def _by(by: str, evidence: Sequence[Evidence]) -> str:
-    return f"{by}; {_why(evidence)}" if evidence else by
+    return f"{by}; {reason(evidence)}" if evidence else by
 
 
 def _size(file: DataFile) -> str:
     """How large a file is and what becomes of it, where that is not simply copying."""
     policy = "" if file.policy == "copy" else file.policy
+    if file.path.endswith("/"):
+        return f"folder, {policy}" if policy else "folder"
     if file.size_bytes is None:
         return policy
-    size = f"{file.size_bytes} B"
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if file.size_bytes >= scale:
-            size = f"{file.size_bytes / scale:.1f} {unit}"
-            break
+    size = size_in_words(file.size_bytes)
     return f"{size}, {policy}" if policy else size
 
 

@@ -19,6 +19,7 @@ from .events import (
     StepStarted,
     Warned,
 )
+from .folding import fold_warnings
 
 _WORTH_A_LINE = 0.5  # seconds: what took less is counted, not listed
 
@@ -30,9 +31,18 @@ class TerminalProgress:
         console: where to; standard error for the command line.
         verbose: also show the log lines of what is run.
         quiet: show nothing.
+        hold: keep warnings back, since the result shows them; they are said if there is none.
     """
 
-    def __init__(self, console: Console, *, verbose: bool = False, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        verbose: bool = False,
+        quiet: bool = False,
+        hold: bool = False,
+    ) -> None:
+        self._held: list[str] | None = [] if hold else None
         self._console = console
         self._verbose = verbose
         self._quiet = quiet
@@ -62,6 +72,9 @@ class TerminalProgress:
     ) -> None:
         if self._bar:
             self._bar.stop()
+        if kind is not None and not self._quiet:
+            for text in fold_warnings(self._held or ()):
+                self._say(f"  ! {text}", style="yellow")
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
@@ -85,6 +98,8 @@ class TerminalProgress:
                 self._cell(event)
             case LogLine() if self._verbose:
                 self._say(f"           {event.line}", style="dim")
+            case Warned() if self._held is not None:
+                self._held.append(event.text)
             case Warned():
                 self._say(f"  ! {event.text}", style="yellow")
             case _:

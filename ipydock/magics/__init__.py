@@ -19,3 +19,14 @@ def register(shell: InteractiveShell) -> None:
     first = next((line for line in lines if line and not line.startswith("#")), "")
     # So that %dockerize later knows what was used, from here on.
     watch.start(shell, first="load_ext" in first)
+
+
+def unregister(shell: InteractiveShell) -> None:
+    """See nothing more, and let the shell forget the magics."""
+    from ..capture import watch
+
+    watch.stop()
+    manager = shell.magics_manager
+    for kind in ("line", "cell"):
+        manager.magics[kind].pop("dockerize", None)
+    manager.registry.pop("DockerizeMagics", None)

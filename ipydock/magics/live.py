@@ -77,4 +77,4 @@ def progress_for(shell: InteractiveShell) -> LiveProgress | TerminalProgress:
     """The progress display that suits the shell: only a kernel can rewrite its outputs."""
     if hasattr(shell, "kernel"):
         return LiveProgress()
-    return TerminalProgress(Console(file=sys.stderr, highlight=False))
+    return TerminalProgress(Console(file=sys.stderr, highlight=False), hold=True)

@@ -19,8 +19,8 @@ LAYERS = (
     {"errors", "events", "models", "process", "files", "hosts", "layout", "credentials"}
     | {"notebook", "notebook_v4"},
     {"capture", "recipe", "engine"},
-    {"kernel", "rerun", "session", "compare", "aio", "pipeline", "render", "options"}
-    | {"doctor", "terminal"},
+    {"kernel", "rerun", "session", "compare", "aio", "pipeline", "render", "folding"}
+    | {"options", "doctor", "terminal"},
     {"magics", "cli", "__main__"},
 )
 FOREIGN = {

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import re
+from pathlib import Path
 
+import pytest
 from rich.console import Console
 
+import ipydock
 from ipydock.events import (
     CellFinished,
     Event,
@@ -16,7 +21,7 @@ from ipydock.events import (
     StepStarted,
     Warned,
 )
-from ipydock.models import CellVerdict, Loaded, Verdict
+from ipydock.models import CellVerdict, Evidence, Loaded, LocalModule, Settings, Verdict
 from ipydock.render import capture_view, to_text, verdict_view
 from ipydock.terminal import TerminalProgress
 from tests import samples
@@ -33,29 +38,60 @@ def test_a_capture_shows_doubtful_things_first() -> None:
             Loaded(distribution="tabulate", version="0.9", by="pandas", needed=True),
             Loaded(distribution="idna", version="3", by="not known"),
         ),
-        warnings=("Look out.", "Look out."),
+        settings=Settings(locale="C.UTF-8", random={"numpy": True, "random": False}),
+        warnings=(
+            "Look out.",
+            "Module cv2 is not installed where the notebook was captured; opencv-python is a "
+            "guess from its name.",
+            "Files that cells read are too large to be copied: big.bin.",
+            "Look out.",
+        ),
     )
     assert to_text(capture_view(found)) == (
-        "sample.ipynb needs Python 3.11  captured from 3.11.7\n\n"
+        "sample.ipynb needs Python 3.11  captured from 3.11.7; 2 packages with all that these "
+        "require\n\n"
         "Doubtful: not installed where the notebook was captured\n"
         "  opencv-python  a guess                cell 1: import cv2\n"
         "  mine           no distribution known  cell 1: from mine import x\n"
-        "  Install them there and capture again, or name them with --add-pip NAME==VERSION.\n\n"
+        "  Install them there and capture again, or name them when you build: --add-pip "
+        "NAME==VERSION.\n\n"
+        "Files that will not be in the image\n"
+        "  big.bin  1.0 GB, mount\n"
+        "  Mount: too large to copy; mount them in the rerun (--mount SOURCE:TARGET), or copy them "
+        "all the\n  same (--include).\n\n"
         "Python packages\n"
         "  six  1.17.0  cell 1: import six\n\n"
         "Used by them\n"
         "  tabulate  0.9  pandas\n"
         "  In memory too, but not needed for the results: 1 more.\n\n"
         "System packages\n"
-        "  graphviz    cell 2: !dot -V\n\n"
+        "  graphviz  cell 2: !dot -V\n\n"
         "Local modules\n"
         "  helper.py\n\n"
         "Files it reads\n"
-        "  data/a.csv  0 B\n"
-        "  big.bin     1.0 GB, mount\n\n"
-        "Known from: what the cells say, the installed packages.\n\n"
+        "  data/a.csv  0 B\n\n"
+        "Known from: what the cells say, the installed packages.\n"
+        "It ran with locale C.UTF-8; random numbers of numpy seeded; random numbers of random not "
+        "seeded.\n\n"
         "! Look out."
     )
+
+
+def test_what_a_section_shows_is_no_warning_too(tmp_path: Path) -> None:
+    nb = samples.write(tmp_path / "x.ipynb", samples.code("import theano\nopen('no.csv').read()"))
+    text = to_text(capture_view(ipydock.capture(nb)))
+    assert re.search(r"theano +a guess", text) and re.search(r"no.csv +missing", text)
+    assert "!" not in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_a_view_is_as_wide_as_the_terminal(width: int) -> None:
+    place = Evidence(source="source", text="read(" + "x" * 200, cell=0, number=1, line=1)
+    long = LocalModule(name="m", path="a" * 90 + ".py", sha256="0", size_bytes=1, evidence=(place,))
+    text = to_text(capture_view(samples.capture(local_modules=(long,))), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert re.search(r"six +1.17.0", text)
+    assert "".join(line.split()[0] for line in text.splitlines() if "aaa" in line)[:50] == "a" * 50
 
 
 def test_a_verdict_says_the_same_of_like_cells_once() -> None:
@@ -96,11 +132,16 @@ EVENTS: list[Event] = [
 ]
 
 
-def lines(*, verbose: bool = False, quiet: bool = False) -> list[str]:
+def lines(*, fail: bool = False, **options: bool) -> list[str]:
     page = io.StringIO()
-    with TerminalProgress(Console(file=page), verbose=verbose, quiet=quiet) as progress:
+    with (
+        contextlib.suppress(ZeroDivisionError),
+        TerminalProgress(Console(file=page), **options) as progress,
+    ):
         for event in EVENTS:
             progress(event)
+        if fail:
+            raise ZeroDivisionError
     return page.getvalue().splitlines()
 
 
@@ -118,6 +159,12 @@ def test_progress_lists_what_took_its_time() -> None:
 def test_progress_can_say_more_or_nothing() -> None:
     assert "           a line" in lines(verbose=True)
     assert lines(quiet=True) == []
+
+
+def test_warnings_are_left_to_the_result_if_there_is_one() -> None:
+    assert "  ! careful" not in lines(hold=True)
+    assert lines(hold=True, fail=True)[-1] == "  ! careful"
+    assert lines(hold=True, fail=True, quiet=True) == []
 
 
 def test_progress_on_a_terminal_ends_with_the_same_lines() -> None:
