@@ -171,7 +171,7 @@ def capture_view(capture: Capture) -> RenderableType:
             parts.append(Padding(Text(section.note, style="dim"), (0, 0, 0, 2)))
     parts.append(Text(""))
     parts += [Text(line, style="dim") for line in footing(capture)]
-    parts.append(_notes(notes_of(capture)))
+    parts.append(notes_view(notes_of(capture)))
     return Group(*parts)
 
 
@@ -229,7 +229,7 @@ def recipe_view(recipe: Recipe) -> RenderableType:
     """The Dockerfile and what should be known about it."""
     return Group(
         Text(recipe.dockerfile.rstrip(), no_wrap=True, overflow="ignore"),
-        _notes(fold_warnings(recipe.warnings)),
+        notes_view(fold_warnings(recipe.warnings)),
     )
 
 
@@ -258,7 +258,7 @@ def verdict_view(verdict: Verdict) -> RenderableType:
     ]
     if table.row_count:
         parts.append(Padding(table, (1, 0, 0, 2)))
-    return Group(*parts, _notes(fold_warnings(verdict.warnings)))
+    return Group(*parts, notes_view(fold_warnings(verdict.warnings)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +290,8 @@ def _head(title: str, detail: str) -> Text:
     return Text.assemble((title, "bold"), (f"  {detail}", "dim"))
 
 
-def _notes(lines: Sequence[str]) -> RenderableType:
+def notes_view(lines: Sequence[str]) -> RenderableType:
+    """Warnings, each with its sign; nothing if there are none."""
     if not lines:
         return Text("", end="")
     table = Table.grid(padding=(0, 1), pad_edge=False)

@@ -12,20 +12,27 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..errors import IpydockError
+from ..folding import fold_warnings
 from ..models import Capture, Image, Recipe, Rerun, Verdict
 from ..notebook import OWN_OUTPUT
 from ..render import (
+    MOST_ROWS,
     SIGN,
     WORDS,
     capture_view,
-    known_from,
+    footing,
+    heading,
     notable,
+    notes_of,
+    notes_view,
     recipe_view,
     relative,
     sections,
     to_text,
     verdict_view,
 )
+
+FEW = 15  # rows of a section that HTML shows without a click
 
 
 @dataclass(frozen=True)
@@ -46,12 +53,15 @@ class Dockerized:
 
     def _all_notes(self) -> list[str]:
         recipe = self.recipe.warnings if self.recipe is not None else ()
-        return list(dict.fromkeys((*self.notes, *self.capture.warnings, *recipe)))
+        verdict = self.verdict.warnings if self.verdict is not None else ()
+        return fold_warnings((*self.notes, *notes_of(self.capture), *recipe, *verdict))
 
     def _view(self) -> RenderableType:
         parts: list[RenderableType] = [capture_view(self.capture)]
         if self.recipe is not None and self.image is None:
             parts += [Text(""), recipe_view(self.recipe)]
+        elif self.recipe is not None:
+            parts.append(notes_view(fold_warnings(self.recipe.warnings)))
         if self.engine:
             parts.append(Text(self.engine))
         if self.folder:
@@ -75,7 +85,10 @@ class Dockerized:
             words=WORDS,
             relative=relative,
             sections=sections(self.capture),
-            known_from=known_from(self.capture),
+            heading=heading(self.capture),
+            footing=footing(self.capture),
+            most=MOST_ROWS,
+            few=FEW,
             notable=notable(self.verdict) if self.verdict else (),
             image_line=_image_line(self.image) if self.image else "",
             notes=self._all_notes(),
