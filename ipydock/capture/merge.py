@@ -279,7 +279,7 @@ def _version_note(nb: Notebook, python: PythonInfo) -> list[str]:
         return []
     return [
         f"The notebook was last run with Python {printable(version[:20])}; Python {python.version} "
-        "was captured."
+        "was captured. Another is chosen with --python or --kernel."
     ]
 
 
@@ -287,8 +287,7 @@ def _apt(installs: list[Install]) -> tuple[SystemPackage, ...]:
     reasons: dict[str, str] = {}
     for install in installs:
         if install.manager == "apt":
-            text = install.place.evidence().text
-            reasons.setdefault(install.requirement, f"{install.place}: {text}")
+            reasons.setdefault(install.requirement, str(install.place.evidence()))
     return tuple(SystemPackage(name=name, reason=reasons[name]) for name in sorted(reasons))
 
 

@@ -114,7 +114,7 @@ def test_the_rest_of_the_capture(bare: Path, tmp_path: Path) -> None:
         python=bare,
     )
     assert [(a.name, a.reason) for a in found.apt] == [
-        ("graphviz", "Cell 2: !apt-get install -y graphviz")
+        ("graphviz", "cell 2: !apt-get install -y graphviz")
     ]
     assert [p.name for p in found.programs] == ["dot"]
     assert found.hosts == ("api.example.org",)

@@ -35,7 +35,7 @@ def names(found: system.SystemFindings) -> list[str]:
 def test_programs_that_cells_start_become_packages(tmp_path: Path) -> None:
     found = captured(tmp_path, "!dot -V", "!git status\n!ls", "!apt-get install -y ffmpeg")
     assert {package.name: package.reason for package in found.apt} == {
-        "ffmpeg": "Cell 3: !apt-get install -y ffmpeg",
+        "ffmpeg": "cell 3: !apt-get install -y ffmpeg",
         "git": "cell 2: !git status",
         "graphviz": "cell 1: !dot -V",
     }
