@@ -67,12 +67,13 @@ _FORMS: dict[str, tuple[str | None, str, tuple[str, ...]]] = {
     "Stripe key": ("stripe.StripeDetector", r"\b[rs]k_live_[0-9A-Za-z]{24,99}", ("k_live_",)),
     "JSON web token": (
         "jwt.JwtTokenDetector",
-        r"\beyJ[\w=-]{8,4000}\.eyJ[\w=-]{4,4000}\.[\w.+/=-]{10,4000}",
+        # Only where a run of these characters begins, or one of "eyJ-eyJ-" is read again and again.
+        r"(?<![\w-])eyJ[\w-]{8,4000}\.eyJ[\w-]{4,4000}\.[\w.+/=-]{10,4000}",
         ("eyJ",),
     ),
     "OpenAI key": (
         "openai.OpenAIDetector",
-        r"\bsk-[\w-]{20,200}?T3BlbkFJ[\w-]{20,200}",
+        r"(?<![\w-])sk-[\w-]{20,200}?T3BlbkFJ[\w-]{20,200}",
         ("T3BlbkFJ",),
     ),
     "PyPI token": ("pypi_token.PypiTokenDetector", r"\bpypi-AgE[\w-]{70,400}", ("pypi-AgE",)),

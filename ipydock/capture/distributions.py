@@ -127,7 +127,7 @@ class Environment:
                 if dist is None:
                     faults.add(f"{name} requires {requirement.name}, which is not installed.")
                     continue
-                if not _satisfies(dist.version, requirement.specifier):
+                if not satisfies(dist.version, requirement.specifier):
                     faults.add(
                         f"{name} requires {requirement.name}{requirement.specifier}, "
                         f"but {dist.version} is installed."
@@ -149,7 +149,7 @@ def _needed(
             continue  # most lines are of extras, and parsing them takes the most time
         try:
             requirement = Requirement(line)
-        except InvalidRequirement:
+        except (InvalidRequirement, RecursionError):
             continue  # old metadata holds what no installer accepts any more
         marker = requirement.marker
         if marker is None or any(_holds(marker, dict(markers), extra) for extra in extras):
@@ -164,7 +164,8 @@ def _holds(marker: Marker, markers: dict[str, str], extra: str) -> bool:
         return True  # rather one distribution too many than one missing
 
 
-def _satisfies(version: str, specifier: SpecifierSet) -> bool:
+def satisfies(version: str, specifier: SpecifierSet) -> bool:
+    """Whether a version is one of those asked for; one that is no version at all is taken to be."""
     try:
         return specifier.contains(version, prereleases=True)
     except InvalidVersion:

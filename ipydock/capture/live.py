@@ -16,7 +16,9 @@ from typing import Any
 from . import surroundings, watch
 from .metadata import is_site
 from .probe import Environment, answer_from
+from .surroundings import contents, defined_in, is_module
 
+_NAMED = (types.ModuleType, types.FunctionType, type)
 ENOUGH = 200_000  # characters of a local module that are looked through
 
 
@@ -40,15 +42,13 @@ def session(request: dict[str, Any]) -> dict[str, Any]:
 def _session(request: dict[str, Any]) -> dict[str, Any]:
     environment = Environment(list(sys.path), str(request.get("folder") or os.curdir))
     modules = {
-        name: module
-        for name, module in sorted(sys.modules.copy().items())
-        if isinstance(module, types.ModuleType)
+        name: module for name, module in sorted(sys.modules.copy().items()) if is_module(module)
     }
     owners: dict[str, str | None] = {}
     local = {}
     code = []
     for name, module in modules.items():
-        file = vars(module).get("__file__")
+        file = contents(module).get("__file__")
         # multiprocessing has the main module under a second name.
         if not isinstance(file, str) or module is modules.get("__main__"):
             continue
@@ -68,7 +68,7 @@ def _session(request: dict[str, Any]) -> dict[str, Any]:
     )
     edited = [dist.editable for dist in environment.installation.all if dist.editable]
     result["libraries"] = surroundings.libraries(edited)
-    variables = dict(vars(modules["__main__"])) if "__main__" in modules else {}
+    variables = dict(contents(modules["__main__"])) if "__main__" in modules else {}
     result["settings"] = surroundings.settings(
         modules, variables, "\n".join([*history, *map(_text, code)])
     )
@@ -117,21 +117,19 @@ def _references(
     modules: dict[str, types.ModuleType], owners: dict[str, str | None]
 ) -> Iterator[tuple[str, str]]:
     """Pairs of distributions of which the first holds a module, class or function of the second."""
-    classes: dict[type, bool] = {}  # by type, since there are hundreds of thousands of values
+    named: dict[type, bool] = {}  # by type, since there are hundreds of thousands of values
     for name, module in modules.items():
         user = "__main__" if name == "__main__" else owners.get(name)
         if user is None:
             continue
-        for value in list(vars(module).values()):
+        for value in list(contents(module).values()):
             kind = type(value)
-            if kind is types.FunctionType:
-                source = value.__module__
-            elif kind is types.ModuleType or isinstance(value, types.ModuleType):
-                source = vars(value).get("__name__")
-            elif kind is type or classes.setdefault(kind, issubclass(kind, type)):
-                source = getattr(value, "__module__", None)
-            else:
+            told = named.get(kind)
+            if told is None:
+                told = named[kind] = issubclass(kind, _NAMED)
+            if not told:
                 continue
+            source = contents(value).get("__name__") if is_module(value) else defined_in(value)
             used = owners.get(source) if isinstance(source, str) else None
             if used is not None and used != user:
                 yield user, used
@@ -142,9 +140,9 @@ def _namespace(
 ) -> dict[str, tuple[str, str]]:
     main = modules.get("__main__")
     names = {}
-    for variable, value in sorted(dict(vars(main)).items()) if main is not None else ():
-        if isinstance(value, types.ModuleType) and not variable.startswith("_"):
-            source = vars(value).get("__name__")
+    for variable, value in sorted(contents(main).copy().items()) if main is not None else ():
+        if is_module(value) and not variable.startswith("_"):
+            source = contents(value).get("__name__")
             owner = owners.get(source) if isinstance(source, str) else None
             if isinstance(source, str) and owner is not None:
                 names[variable] = (source, owner)

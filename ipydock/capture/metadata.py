@@ -67,7 +67,7 @@ class Installed:
     def direct_url(self) -> dict[str, Any]:
         """PEP 610's record of where it came from; one is made for ``setup.py develop``."""
         if self._direct_url is None:
-            self._direct_url = _json_object(self.read("direct_url.json"))
+            self._direct_url = _direct_url(self.read("direct_url.json"))
             if self.info.endswith(".egg-info") and not is_site(self.site):
                 folder = _project(self.site)
                 self._direct_url = {"url": _file_url(folder), "dir_info": {"editable": True}}
@@ -111,7 +111,8 @@ class Installation:
 
     def __init__(self, path: Iterable[str]) -> None:
         """Read what is on this search path."""
-        self.path = [entry for entry in path if entry]
+        # Python passes over what is no text: people append a pathlib.Path in vain.
+        self.path = [entry for entry in path if isinstance(entry, str) and entry]
         self.all = _installed(self.path)
         self._watched: list[str] = []
         self._by_top: dict[tuple[str, str], list[Installed]] | None = None
@@ -229,7 +230,7 @@ def _infos(entry: str) -> Iterable[tuple[str, str, Callable[[str], str | None]]]
 def _names(folder: str) -> list[str]:
     try:
         return sorted(os.listdir(folder))
-    except OSError:
+    except (OSError, ValueError):  # not there; no path at all
         return []
 
 
@@ -242,7 +243,7 @@ def _text(path: str) -> str | None:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 
@@ -264,12 +265,27 @@ def _upward(line: str) -> str:
     return line[3:] if line.startswith(("../", "..\\")) else "egg-info/" + line
 
 
-def _json_object(text: str | None) -> dict[str, Any]:
+def _direct_url(text: str | None) -> dict[str, Any]:
+    """PEP 610's record without what is not as it should be; empty if its URL is of no use."""
     try:
         value = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}
+    url = value.get("url") if isinstance(value, dict) else None
+    if not isinstance(url, str) or not _is_usable(url):
+        return {}
+    tables = ("dir_info", "archive_info", "vcs_info")
+    return {k: v for k, v in value.items() if k not in tables or isinstance(v, dict)}
+
+
+def _is_usable(url: str) -> bool:
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        path = unquote(urlsplit(url).path)
+        return b"\0" not in os.fsencode(path)
+    except ValueError:  # an unfinished IPv6 address; half of a surrogate pair
+        return False
 
 
 def _path_of(url: str) -> str:
@@ -307,6 +323,6 @@ def is_site(path: str) -> bool:
 def _stamp(path: str) -> tuple[int, int]:
     try:
         status = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
         return 0, 0
     return status.st_mtime_ns, status.st_ino

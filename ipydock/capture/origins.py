@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,12 @@ from ..notebook_v4 import printable
 from .findings import words
 
 PATIENCE = 10.0  # seconds for one git command
+VCS = ("git", "hg", "svn", "bzr")  # that PEP 610 knows
+LOCAL = ("local", "worktree")  # scopes of git's settings that a repository brings
+COMMIT = re.compile(r"\w[\w.:@-]{0,99}")  # of any of these systems
+MOST_FILTERS = 50  # whose names go into a command
+# What says which settings are the user's.
+KEPT = frozenset({"GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
 SCP = re.compile(r"(?:([A-Za-z0-9_.-]+)@)?([A-Za-z0-9.-]+):(?!/)(.+)")  # git@host:owner/repo.git
 
 
@@ -125,11 +131,11 @@ def origin(info: Mapping[str, Any] | None, folder: str) -> Origin | None:
     parts = urlsplit(url)
     vcs = info.get("vcs_info")
     subdirectory = info.get("subdirectory")
-    inner = subdirectory if isinstance(subdirectory, str) else ""
+    inner = subdirectory if isinstance(subdirectory, str) and "\0" not in subdirectory else ""
     if parts.scheme == "file":
         path = unquote(parts.path)
         if isinstance(vcs, dict):
-            return _local_repository(path, str(vcs.get("commit_id", "")), inner, folder)
+            return _local_repository(path, _commit(vcs), inner, folder)
         if "archive_info" in info:
             name = _relative(path, folder)
             return Origin(f"file:{name}", "it is a file on this machine")
@@ -137,11 +143,17 @@ def origin(info: Mapping[str, Any] | None, folder: str) -> Origin | None:
         return _local_folder(str(Path(path, inner)), folder, editable)
     clean = without_credentials(url)
     if isinstance(vcs, dict):
-        kind = str(vcs.get("vcs", "git"))
-        return _repository(kind, clean, str(vcs.get("commit_id", "")), inner)
+        kind = vcs.get("vcs")
+        return _repository(kind if kind in VCS else "git", clean, _commit(vcs), inner)
     digest = (info.get("archive_info") or {}).get("hash")
-    fragment = f"subdirectory={inner}" if inner else str(digest or "")
+    fragment = f"subdirectory={inner}" if inner else digest if isinstance(digest, str) else ""
     return Origin(printable(clean + (f"#{fragment}" if fragment else "")))
+
+
+def _commit(vcs: Mapping[str, Any]) -> str:
+    """The revision that was installed, empty if the record has none."""
+    commit = vcs.get("commit_id")
+    return commit if isinstance(commit, str) and COMMIT.fullmatch(commit) else ""
 
 
 def without_credentials(url: str) -> str:
@@ -156,7 +168,8 @@ def without_credentials(url: str) -> str:
 
 def _repository(kind: str, url: str, commit: str, inner: str) -> Origin:
     fragment = f"#subdirectory={inner}" if inner else ""
-    return Origin(printable(f"{kind}+{url}@{commit}{fragment}"))
+    at = f"@{commit}" if commit else ""
+    return Origin(printable(f"{kind}+{url}{at}{fragment}"))
 
 
 def _local_folder(path: str, folder: str, editable: bool) -> Origin:
@@ -185,7 +198,7 @@ def _published(path: str) -> Origin | str:
     top = _git(path, "rev-parse", "--show-toplevel")
     if top is None:
         return "it is a folder on this machine, in no git repository"
-    if _git(path, "status", "--porcelain", "--untracked-files=normal", "--", ".") != "":
+    if _is_changed(path):
         return "it is a folder with changes that are not committed"
     commit = _git(path, "rev-parse", "HEAD")
     if commit is None:
@@ -222,17 +235,58 @@ def _reachable(url: str) -> str | None:
     return None
 
 
-def _git(path: str, *words: str) -> str | None:
+def _is_changed(path: str) -> bool:
+    """Whether a checkout has changes; where that cannot be told safely, it is taken to have some.
+
+    To compare files, git runs the filters that the repository's own settings name, and in each
+    submodule another git that reads the settings there: both are programs of somebody else's. The
+    filters are switched off, those of the user's own settings (git-lfs) are not; submodules are
+    asked one by one.
+    """
+    pattern = r"^filter\..*\.(clean|smudge|process|required)$"
+    filters = _run(path, "config", "--show-scope", "--name-only", "-z", "--get-regexp", pattern)
+    if filters is None or filters.returncode not in (0, 1):  # 1: there are none
+        return True
+    told = filters.stdout.split("\0")
+    own = [name for scope, name in zip(told[::2], told[1::2], strict=False) if scope in LOCAL]
+    if len(own) > MOST_FILTERS or any("=" in name for name in own):
+        return True
+    off = [f"{name}={'false' if name.endswith('.required') else ''}" for name in own]
+    status = ("status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")
+    if _git(path, *status, "--", ".", settings=off) != "":
+        return True
+    listed = _git(path, "ls-files", "--stage", "-z", "--", ".")
+    if listed is None:
+        return True
+    submodules = [
+        str(Path(path, line.partition("\t")[2]))
+        for line in listed.split("\0")
+        if line.startswith("160000 ")
+    ]
+    # A submodule that was not checked out has nothing in it, and git would ask the one above.
+    return any(Path(inner, ".git").exists() and _is_changed(inner) for inner in submodules)
+
+
+def _git(path: str, *words: str, settings: Iterable[str] = ()) -> str | None:
     """What a git command says, None if it fails or there is no git."""
-    argv = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", path, *words)
-    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
-        env.pop(name, None)  # set where a git hook runs us
+    done = _run(path, *words, settings=settings)
+    return done.stdout.strip() if done is not None and done.returncode == 0 else None
+
+
+def _run(path: str, *words: str, settings: Iterable[str] = ()) -> process.Completed | None:
+    """A git command that runs nothing which the repository's settings name, and fetches nothing."""
+    safe = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", *settings)
+    options = [word for setting in safe for word in ("-c", setting)]
+    argv = ("git", "--no-optional-locks", *options, "-C", path, *words)
+    # Others of git's variables are set where one of its hooks runs us, and name another repository.
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in KEPT}
+    # A partial clone fetches what it misses, by whatever its settings say.
+    env |= {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
+    env |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
-        done = process.run(process.ProcessPlan(argv, env=env), timeout=PATIENCE)
-    except (OSError, subprocess.TimeoutExpired):
+        return process.run(process.ProcessPlan(argv, env=env), timeout=PATIENCE)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _relative(path: str, folder: str) -> str:

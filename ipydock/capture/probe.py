@@ -38,8 +38,8 @@ class Environment:
     ) -> None:
         """Use this search path; ``folder`` is the notebook's, which Python searches first."""
         self.folder = os.path.realpath(folder)
-        self.path = [folder] + [entry for entry in path if entry not in ("", folder)]
         self.installation = installation or Installation(path)
+        self.path = [folder, *(entry for entry in self.installation.path if entry != folder)]
         self.stdlib_folders = _stdlib_folders()
         self.stdlib = _stdlib_names(self.stdlib_folders)
 

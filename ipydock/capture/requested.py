@@ -13,11 +13,13 @@ from packaging.utils import canonicalize_name
 from ..models import Evidence, Requested
 from ..notebook_v4 import printable
 from . import names
-from .distributions import Environment
+from .distributions import Environment, satisfies
 from .files import EVIDENCE
 from .findings import Import, Install, Place, words
 
 VCS = re.compile(r"(git|hg|svn|bzr)\+")
+# User and password of a URL, but for the user of ssh, who is no secret.
+USERINFO = re.compile(r"((?:https?|ftp|svn)://)[^/\s]*@")
 # Distributions whose programs every image with a kernel has, or that only install others.
 BROUGHT = words("ipython ipykernel jupyter-core jupyter-client pip setuptools uv wheel")
 PRESENT = frozenset({"stdlib", "distribution", "local", "elsewhere", "unowned"})
@@ -206,9 +208,10 @@ class Resolver:
     # installs
 
     def _install(self, install: Install) -> None:
-        text = install.requirement
         if install.manager == "apt":
             return
+        # What goes into a recipe must not carry a password; `leaks` says where there is one.
+        text = USERINFO.sub(r"\1", install.requirement)
         if install.manager == "conda":
             text = re.split(r"[=<>!~\[ ]", text)[0]
         parsed = _requirement(text)
@@ -230,7 +233,7 @@ class Resolver:
         if requirement is not None:
             wanted.extras |= requirement.extras
             dist = self.environment.installed.get(name)
-            if dist and not requirement.specifier.contains(dist.version, prereleases=True):
+            if dist and not satisfies(dist.version, requirement.specifier):
                 self._warn(
                     install.place,
                     f"{printable(text)} is asked for, but {dist.version} is installed and "
@@ -318,7 +321,7 @@ def _requirement(text: str) -> tuple[str, Requirement | None, str | None] | None
     if VCS.match(text) or "://" in text.split(" ", 1)[0]:
         egg = re.search(r"[#&]egg=([A-Za-z0-9._-]+)", text)
         path = re.split(r"[#?]", text)[0].rstrip("/").rsplit("/", 1)[-1]
-        stem = re.split(r"@|\.git$|\.zip$|\.tar\.gz$|-\d", path)[0]
+        stem = re.split(r"\.git$|\.zip$|\.tar\.gz$|-\d", path.partition("@")[0])[0]
         name = egg.group(1) if egg else stem
         return (canonicalize_name(name), None, text) if name else None
     try:

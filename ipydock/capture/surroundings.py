@@ -25,6 +25,33 @@ SEEDS = {
 }
 ANY_SEED = re.compile(r"seed|PRNGKey", re.IGNORECASE)
 OWN_LIBRARY = re.compile(r"libpython[\d.]+[a-z]*\.so")
+_CALLED = (types.FunctionType, types.BuiltinFunctionType)
+
+# Values of a session are looked at without running their code: isinstance() and getattr() would
+# ask a lazy object what it stands for, and vars() would load a lazy module.
+_MODULE_OF_CLASS = type.__dict__["__module__"].__get__
+
+
+def is_module(value: object) -> bool:
+    """Whether a value really is a module, and not an object that says so."""
+    return issubclass(type(value), types.ModuleType)
+
+
+def contents(module: object) -> dict[str, Any]:
+    """A module's variables; those of a lazy one as they are, without loading it."""
+    return object.__getattribute__(module, "__dict__")  # type: ignore[no-any-return]
+
+
+def defined_in(value: object) -> str | None:
+    """The module that a function or class is from, None for any other value."""
+    kind = type(value)
+    if kind in _CALLED:
+        source = value.__module__
+    elif kind is type or issubclass(kind, type):
+        source = _MODULE_OF_CLASS(value)
+    else:
+        return None
+    return source if isinstance(source, str) else None
 
 
 def libraries(outside: Iterable[str]) -> list[str] | None:
@@ -91,7 +118,7 @@ def changed_versions(
     for name, module in modules.items():
         owner = owners.get(name)
         if owner is not None and owner in younger and "." not in name:
-            loaded = vars(module).get("__version__")
+            loaded = contents(module).get("__version__")
             if isinstance(loaded, str) and _form(loaded) != _form(younger[owner]):
                 found[owner] = loaded.strip()[:60]
     return found
@@ -137,8 +164,9 @@ def settings(
             # A generator that got its own seed has none of the sequence that it starts with.
             seeded["numpy"] = getattr(bits, name) is None
             break
-    held = {vars(v).get("__name__") for v in variables.values() if isinstance(v, types.ModuleType)}
-    held |= {str(getattr(v, "__module__", None)) for v in variables.values() if callable(v)}
+    values = list(variables.values())
+    held = {contents(v).get("__name__") for v in values if is_module(v)}
+    held |= {defined_in(v) for v in values}
     for name, pattern in SEEDS.items():
         if name in modules:
             if re.search(pattern, code):

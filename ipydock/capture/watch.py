@@ -22,7 +22,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from . import environ
+from . import environ, surroundings
 from .ignored import Ignored
 
 NAME = "_ipydock_watch"  # in sys.modules: the module that watches this interpreter
@@ -33,6 +33,7 @@ _OWN = ("ipydock.", "_ipydock")  # modules whose reading of the environment is n
 
 _watching = False
 _since = 0  # execution count when it began
+_until = -1  # execution count when it was stopped last
 _cell = 0  # execution count of the cell that runs, or ran last; 0 without IPython
 _lost = 0  # events, not distinct ones, that were over a limit or could not be kept
 # Events of "open" as they came, (path, mode, flags); in the same order (path, "list", None) for
@@ -308,7 +309,8 @@ def _start(shell: Any, first: bool) -> int:
     _shell = shell
     _ignored = Ignored.here()
     _cell = _stored()
-    _since = _cell - int(first)
+    if _until != _cell:  # else it was reloaded in one cell, and nothing was missed
+        _since = _cell - int(first)
     if shell is not None:
         shell.events.register("pre_run_cell", _before_cell)
     if not _hooked:
@@ -334,8 +336,9 @@ def stop() -> None:
 
 
 def _stop() -> None:
-    global _watching, _shell  # noqa: PLW0603
+    global _watching, _shell, _until  # noqa: PLW0603
     _watching = False
+    _until = -1 if _shell is None else _stored()
     _turn()
     environ.restore()
     if _shell is not None:
@@ -397,7 +400,8 @@ def _report() -> dict[str, Any]:
     code = {
         os.path.abspath(str(file))
         for module in list(sys.modules.values())
-        for file in [getattr(module, "__dict__", {}).get("__file__")]
+        if surroundings.is_module(module)
+        for file in [surroundings.contents(module).get("__file__")]
         if file
     }
     past, _past[:] = _past[:], []

@@ -63,3 +63,27 @@ def test_a_name_of_the_map_is_a_guess(bare: Path, tmp_path: Path) -> None:
     assert item.evidence[1].text == "Debian trixie's python3-evtx has this module"
     assert by_import(found)["ruamel.yaml"].distribution == "ruamel-yaml"
     assert any("python-evtx is a guess from its name" in warning for warning in found.warnings)
+
+
+def test_passwords_of_installs_go_no_further(bare: Path, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("of_file @ https://u:s3cr3t@host.example/f.whl\n")
+    found = capture(
+        nb(
+            "!pip install git+https://u:s3cr3t@host.example/vcs.git@v1",
+            "!pip install https://s3cr3t@host.example/wheel-1.0-py3-none-any.whl",
+            "!pip install 'named @ https://u:s3cr3t@host.example/n.whl' -r requirements.txt",
+            "!pip install 'https://u:s3cr3t@host.example/x y'",
+            "!pip install git+ssh://git@host.example/ssh.git",
+            folder=tmp_path,
+        ),
+        python=bare,
+    )
+    assert {r.distribution: r.url for r in found.requested}.items() >= {
+        "vcs": "git+https://host.example/vcs.git@v1",
+        "wheel": "https://host.example/wheel-1.0-py3-none-any.whl",
+        "named": "https://host.example/n.whl",
+        "of-file": "https://host.example/f.whl",
+        "ssh": "git+ssh://git@host.example/ssh.git",
+    }.items()
+    wishes = [(r.url, r.requirement) for r in found.requested]
+    assert "s3cr3t" not in repr((wishes, found.warnings))

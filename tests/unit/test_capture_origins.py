@@ -320,3 +320,95 @@ def test_local_versions_without_an_index() -> None:
     assert said
     assert "not known where it came from" in said
     assert "--add-pip mylib==1.0" in said
+
+
+def test_git_runs_nothing_that_a_repository_names(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+
+    def hostile(folder: Path) -> None:
+        """Settings that name programs, and a file that git must compare."""
+        program = f"touch {ran}; cat"
+        for key in ("filter.evil.clean", "filter.evil.process", "core.fsmonitor", "diff.external"):
+            git(folder, "config", key, program)
+        git(folder, "config", "filter.evil.required", "true")
+        git(folder, "config", "core.hooksPath", str(tmp_path / "hooks"))
+        (folder / "a.txt").touch()
+
+    (tmp_path / "hooks").mkdir()
+    (tmp_path / "hooks" / "post-index-change").write_text(f"#!/bin/sh\ntouch {ran}\n")
+    (tmp_path / "hooks" / "post-index-change").chmod(0o755)
+    for name in ("inner", "outer"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text("a\n")
+        (tmp_path / name / ".gitattributes").write_text("* filter=evil\n")
+        repository(tmp_path / name)
+    outer, module = tmp_path / "outer", tmp_path / "outer" / "module"
+    allowed = ("-c", "protocol.file.allow=always")
+    git(outer, *allowed, "submodule", "--quiet", "add", str(tmp_path / "inner"), "module")
+    git(outer, "commit", "-q", "-m", "a module")
+    git(outer, "remote", "add", "origin", "https://example.org/outer.git")
+    git(outer, "update-ref", "refs/remotes/origin/m", "HEAD")
+    hostile(outer)
+    hostile(module)
+    info = {"url": outer.as_uri(), "dir_info": {"editable": True}}
+    commit = git(outer, "rev-parse", "HEAD")
+    published = Origin(f"git+https://example.org/outer.git@{commit}")
+    assert origin(info, str(tmp_path)) == published
+    (module / "a.txt").write_text("b\n")
+    changed = origin(info, str(tmp_path))
+    assert changed is not None
+    assert changed.reason == "it is a folder with changes that are not committed"
+    # A partial clone must not go and get what it lacks.
+    git(outer, "config", "remote.origin.url", f"ext::sh -c 'touch {ran}'")
+    git(outer, "config", "protocol.ext.allow", "always")
+    git(outer, "config", "remote.origin.promisor", "true")
+    git(outer, "config", "extensions.partialClone", "origin")
+    vcs = {"url": outer.as_uri(), "vcs_info": {"vcs": "git", "commit_id": "1" * 40}}
+    assert origin(vcs, str(tmp_path)) is not None
+    assert not ran.exists()
+    # It is the settings that make it safe: git by itself runs them.
+    git(outer, "config", "--unset", "extensions.partialClone")
+    subprocess.run(["git", "-C", str(outer), "status"], capture_output=True, check=False)
+    assert ran.exists()
+
+
+ODD_URLS = [
+    *("[]", "null", '"x"', '{"url": 5}', '{"url": "file://["}', '{"url": "https://u:p@[::1/x"}'),
+    '{"url": "file:///tmp/x\\u0000y", "dir_info": {"editable": true}}',
+    '{"url": "file:///tmp/%00", "dir_info": {"editable": true}}',
+    '{"url": "file:///tmp/\\ud800", "dir_info": {"editable": true}}',
+    '{"url": "file:///no", "dir_info": [1]}',
+    '{"url": "file:///no", "dir_info": {"editable": true}, "subdirectory": "\\u0000"}',
+    '{"url": "https://a.example/b", "archive_info": {"hash": [1]}}',
+    '{"url": "https://a.example/b", "vcs_info": {"vcs": 5, "commit_id": ["--x"]}}',
+    '{"url": "file:///tmp", "vcs_info": {"vcs": "git", "commit_id": "--output=/tmp/x"}}',
+    "[" * 100_000,
+]
+ODD_FIELDS = [
+    "Requires-Dist: a (>=",
+    "Requires-Dist: a; " + "(" * 5000 + "os_name == 'x'" + ")" * 5000,
+    "Requires-Dist: " + "(" * 50_000,
+    "Requires-Dist: \0",
+]
+
+
+def test_metadata_may_be_anything(env: Path, tmp_path: Path) -> None:
+    cells = []
+    for number, text in enumerate(ODD_URLS):
+        info = f"odd{number}-1.0.dist-info/direct_url.json"
+        dist_info(env, f"odd{number}", "1.0", files={f"odd{number}.py": "", info: text})
+        cells.append(f"import odd{number}")
+    for number, line in enumerate(ODD_FIELDS):
+        dist_info(env, f"field{number}", "1.0", line, files={f"field{number}.py": ""})
+        cells.append(f"import field{number}")
+    dist_info(env, "nonsense", "not!a!version", files={"nonsense.py": ""})
+    site = next((env / "lib").glob("python3*")) / "site-packages"
+    (site / "loop-1.0.dist-info").symlink_to("loop-1.0.dist-info")
+    (site / "file-1.0.dist-info").write_bytes(bytes(range(256)))
+    found = capture(nb(*cells, "!pip install nonsense>=1", folder=tmp_path), python=env)
+    urls = {pinned.distribution: pinned.url for pinned in found.closure}
+    assert {name for name, url in urls.items() if url} == {
+        *("odd9", "odd10", "odd11", "odd12", "odd13"),
+    }
+    assert urls["odd12"] == "git+https://a.example/b"
+    assert len(urls) == len(cells) + 1

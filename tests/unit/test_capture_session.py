@@ -63,3 +63,52 @@ def test_a_session_in_this_process(tmp_path: Path) -> None:
     told = live.session({"folder": str(tmp_path), "modules": {"pydantic": []}})
     assert json.loads(json.dumps(told))["modules"]["pydantic"]["kind"] == "distribution"
     assert "__main__" not in told["loaded"]
+
+
+LAZY = """
+import importlib.util, sys, types
+sys.path.insert(0, {root!r})
+package = types.ModuleType("probing")
+package.__path__ = [{probe!r}]
+sys.modules["probing"] = package
+from probing import live, watch
+watch.start()
+
+class Proxy:  # as those that stand for a database, or a request that there is not
+    @property
+    def __class__(self):
+        raise RuntimeError("asked what it is")
+    def __getattribute__(self, name):
+        raise RuntimeError("asked for " + name)
+    def __call__(self):
+        pass
+
+class Meta(type):
+    def __getattribute__(cls, name):
+        raise RuntimeError("asked for " + name)
+
+class Odd(metaclass=Meta):
+    pass
+
+spec = importlib.util.find_spec("colorsys")
+spec.loader = importlib.util.LazyLoader(spec.loader)
+lazy = importlib.util.module_from_spec(spec)
+sys.modules["colorsys"] = lazy
+spec.loader.exec_module(lazy)
+proxy = sys.modules["proxy"] = Proxy()
+types.proxy, types.Odd = proxy, Odd
+sys.path += [5, None, b"x", "/nul\\0"]
+told = live.session({{"folder": ".", "modules": {{}}}})
+loaded = "ONE_THIRD" in object.__getattribute__(lazy, "__dict__")
+assert not loaded, "a lazy module was loaded"
+assert told["watched"] is not None
+"""
+
+
+def test_asking_a_session_runs_none_of_its_code(tmp_path: Path) -> None:
+    folder = Path(probe.__file__).parent
+    code = LAZY.format(root=str(folder.parents[1]), probe=str(folder))
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

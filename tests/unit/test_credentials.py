@@ -90,6 +90,7 @@ def test_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        *["=eyJ" * 250_000, "-eyJ" * 250_000, "-sk" * 330_000 + "T3BlbkFJ"],
         *["aws'" * 250_000, "://a:" * 200_000, "eyJ." * 250_000, "xoxb-1-" * 140_000],
         *["sk-a" * 200_000 + "T3BlbkFJ", "//" * 500_000 + "_authToken", "glpat-" * 150_000],
     ],
@@ -98,7 +99,7 @@ def test_files(tmp_path: Path) -> None:
 def test_no_text_makes_it_slow(text: str) -> None:
     began = time.monotonic()
     find(text)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 1
 
 
 def test_the_detector_is_imported_only_where_there_is_something_to_ask() -> None:
