@@ -16,6 +16,7 @@ from ..notebook import without_own_magics
 from .cellmagics import AUTOMAGICS, OTHER_BODIES, PYTHON_BODIES, SHELL_BODIES
 from .findings import words
 from .ipython import magic_calls, shell_method, transformed
+from .trees import children, walk
 
 LARGEST = 200_000  # characters of a cell that is still looked at
 # What IPython puts into the notebook's namespace (core/interactiveshell.py, core/displayhook.py),
@@ -45,6 +46,8 @@ _HARMLESS = words(
 )
 # Calls after which names may be there that no cell shows.
 _HIDING = words("exec globals vars execfile run_path push")
+_HIDING_METHODS = words("push ex run_path run_cell safe_execfile")
+_MAY_HIDE = re.compile(rf"\b(?:{'|'.join(_HIDING | _HIDING_METHODS)})\b|import[\s\\]*\*")
 # Cell magics in other languages that can put variables back.
 _PUTTING_BACK = words(
     "R cython cython_pyximport fortran sql bigquery octave julia matlab spark local macro"
@@ -121,17 +124,20 @@ def _read(text: str, names: Names) -> None:
     except SyntaxError:
         text = transformed(text) or ""
         tree = ast.parse(text)
-    for call in magic_calls(tree.body):
-        _magic(call, names)
-    names.hidden |= any(_hides(node) for node in ast.walk(tree))
+    if "get_ipython" in text:
+        for call in magic_calls(tree.body):
+            _magic(call, names)
+    if _MAY_HIDE.search(text):  # a look at the text saves walking most trees
+        names.hidden |= any(_hides(node) for node in walk(tree))
     table = symtable.symtable(text, "<unknown>", "exec")
     for symbol in table.get_symbols():
         if symbol.is_assigned() or symbol.is_imported():
             names.defined.add(symbol.get_name())
     _nested(table, names)
     bound: set[str] = set()
+    walrus = ":=" in text
     for statement in tree.body:
-        names.used.update(set(_loads(statement, bound)) - bound)
+        names.used.update(set(_loads(statement, bound, walrus)) - bound)
         bound |= _bound_in([statement])
     names.later -= names.defined
 
@@ -143,7 +149,7 @@ def _hides(node: ast.AST) -> bool:
         return False
     called = node.func
     if isinstance(called, ast.Attribute):
-        return called.attr in ("push", "ex", "run_path", "run_cell", "safe_execfile")
+        return called.attr in _HIDING_METHODS
     return isinstance(called, ast.Name) and called.id in _HIDING
 
 
@@ -175,8 +181,8 @@ def _nested(table: symtable.SymbolTable, names: Names) -> None:
         stack.extend(child.get_children())
 
 
-def _loads(statement: ast.stmt, bound: set[str]) -> Iterator[str]:
-    """Names that a top-level statement needs as it runs."""
+def _loads(statement: ast.stmt, bound: set[str], walrus: bool) -> Iterator[str]:
+    """Names that a top-level statement needs as it runs; ``walrus`` if it may have a ``:=``."""
     if isinstance(statement, ast.Delete):
         return
     simple = isinstance(statement, ast.Assign | ast.AugAssign | ast.Expr)
@@ -192,7 +198,7 @@ def _loads(statement: ast.stmt, bound: set[str]) -> Iterator[str]:
             stack.append((ast.Name(node.target.id, ast.Load()), local))
             stack.append((node.value, local))
         else:
-            stack.extend(_parts(node, local))
+            stack.extend(_parts(node, local | _walrus(node) if walrus else local))
 
 
 def _parts(node: ast.AST, local: frozenset[str]) -> list[tuple[ast.AST, frozenset[str]]]:
@@ -214,14 +220,14 @@ def _parts(node: ast.AST, local: frozenset[str]) -> list[tuple[ast.AST, frozense
         return []  # a name that is not there may be what it waits for
     elif isinstance(node, ast.NamedExpr):
         return [(node.value, local)]
-    return [(child, local | _walrus(node)) for child in ast.iter_child_nodes(node)]
+    return [(child, local) for child in children(node)]
 
 
 def _walrus(node: ast.AST) -> frozenset[str]:
     """Names bound within an expression, wherever in it."""
     if not isinstance(node, ast.BoolOp | ast.IfExp | ast.Expr | ast.Compare):
         return frozenset()
-    found = (inner for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr))
+    found = (inner for inner in walk(node) if isinstance(inner, ast.NamedExpr))
     return frozenset(inner.target.id for inner in found)
 
 
@@ -250,5 +256,5 @@ def _bound_in(nodes: Iterable[ast.AST]) -> set[str]:
             found.add(node.name)
         elif isinstance(node, ast.MatchMapping) and node.rest:
             found.add(node.rest)
-        stack.extend(ast.iter_child_nodes(node))
+        stack.extend(children(node))
     return found

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
+from .trees import walk
+
 LineOf: TypeAlias = Callable[[int], int]  # line of what is parsed -> line as it was typed
 
 # IPython's transformer reads the whole cell again for every magic in it; beyond this, we do it.
@@ -67,6 +69,6 @@ def shell_method(node: ast.AST) -> str | None:
 def magic_calls(statements: list[ast.stmt]) -> Iterator[ast.Call]:
     """Everywhere in these statements where the IPython shell is called."""
     for statement in statements:
-        for node in ast.walk(statement):
+        for node in walk(statement):
             if isinstance(node, ast.Call) and shell_method(node) is not None:
                 yield node

@@ -9,16 +9,15 @@ from __future__ import annotations
 import os
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from . import surroundings, watch
 from .metadata import is_site
 from .probe import Environment, answer_from
-from .surroundings import contents, defined_in, is_module
+from .surroundings import contents, is_module, naming
 
-_NAMED = (types.ModuleType, types.FunctionType, type)
 ENOUGH = 200_000  # characters of a local module that are looked through
 
 
@@ -117,19 +116,20 @@ def _references(
     modules: dict[str, types.ModuleType], owners: dict[str, str | None]
 ) -> Iterator[tuple[str, str]]:
     """Pairs of distributions of which the first holds a module, class or function of the second."""
-    named: dict[type, bool] = {}  # by type, since there are hundreds of thousands of values
+    # By type, since there are hundreds of thousands of values.
+    asked: dict[type, Callable[[Any], Any] | None] = {}
     for name, module in modules.items():
         user = "__main__" if name == "__main__" else owners.get(name)
         if user is None:
             continue
         for value in list(contents(module).values()):
             kind = type(value)
-            told = named.get(kind)
-            if told is None:
-                told = named[kind] = issubclass(kind, _NAMED)
-            if not told:
+            if kind not in asked:
+                asked[kind] = naming(kind)
+            ask = asked[kind]
+            if ask is None:
                 continue
-            source = contents(value).get("__name__") if is_module(value) else defined_in(value)
+            source = ask(value)
             used = owners.get(source) if isinstance(source, str) else None
             if used is not None and used != user:
                 yield user, used

@@ -127,9 +127,10 @@ class _Cell:
         def place_of(line: int) -> Place:
             return self.place(line_of(line) + start - 1)
 
+        magic = line_of is not _same or "get_ipython" in source
         for statement in tree.body:
             # In order: what is written first and read later is not missing.
-            for call in magic_calls([statement]):
+            for call in magic_calls([statement]) if magic else ():
                 self._magic(call, place_of(call.lineno), depth)
             scan_tree(statement, place_of, self.found, self.names)
 

@@ -13,7 +13,8 @@ import re
 import sys
 import sysconfig
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 # How each generator is seeded, in the code that was run.
@@ -25,11 +26,11 @@ SEEDS = {
 }
 ANY_SEED = re.compile(r"seed|PRNGKey", re.IGNORECASE)
 OWN_LIBRARY = re.compile(r"libpython[\d.]+[a-z]*\.so")
-_CALLED = (types.FunctionType, types.BuiltinFunctionType)
+_BUILT_IN = (types.BuiltinFunctionType, types.MethodType)
 
 # Values of a session are looked at without running their code: isinstance() and getattr() would
 # ask a lazy object what it stands for, and vars() would load a lazy module.
-_MODULE_OF_CLASS = type.__dict__["__module__"].__get__
+_MODULE_OF_CLASS: Callable[[Any], Any] = type.__dict__["__module__"].__get__
 
 
 def is_module(value: object) -> bool:
@@ -42,16 +43,18 @@ def contents(module: object) -> dict[str, Any]:
     return object.__getattribute__(module, "__dict__")  # type: ignore[no-any-return]
 
 
-def defined_in(value: object) -> str | None:
-    """The module that a function or class is from, None for any other value."""
-    kind = type(value)
-    if kind in _CALLED:
-        source = value.__module__
-    elif kind is type or issubclass(kind, type):
-        source = _MODULE_OF_CLASS(value)
-    else:
-        return None
-    return source if isinstance(source, str) else None
+def naming(kind: type) -> Callable[[Any], Any] | None:
+    """What tells which module values of a type are from; None for all but these.
+
+    Modules themselves, Python's functions and classes.
+    """
+    if kind is types.FunctionType:
+        return attrgetter("__module__")
+    if issubclass(kind, type):
+        return _MODULE_OF_CLASS
+    if issubclass(kind, types.ModuleType):
+        return lambda module: contents(module).get("__name__")
+    return None
 
 
 def libraries(outside: Iterable[str]) -> list[str] | None:
@@ -165,8 +168,9 @@ def settings(
             seeded["numpy"] = getattr(bits, name) is None
             break
     values = list(variables.values())
-    held = {contents(v).get("__name__") for v in values if is_module(v)}
-    held |= {defined_in(v) for v in values}
+    held = {str(ask(v)) for v in values if (ask := naming(type(v)))}
+    # Its methods are functions of the module `random`.
+    held |= {str(v.__module__) for v in values if type(v) in _BUILT_IN}
     for name, pattern in SEEDS.items():
         if name in modules:
             if re.search(pattern, code):

@@ -38,6 +38,7 @@ from .literals import (
     use_of,
 )
 from .plugins import ASKED
+from .trees import children, walk
 
 PlaceOf: TypeAlias = Callable[[int], Place]
 
@@ -113,7 +114,7 @@ class _Scan:
             self.visit(node)
             if isinstance(node, _ASSIGNMENTS):
                 stack.append((node, True))
-            stack.extend((child, False) for child in reversed(list(ast.iter_child_nodes(node))))
+            stack.extend((child, False) for child in reversed(children(node)))
 
     def visit(self, node: ast.AST) -> None:
         if shell_method(node) is not None:
@@ -415,7 +416,7 @@ class _Scan:
 
 def _inside(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     for node in nodes:
-        yield from ast.walk(node)
+        yield from walk(node)
 
 
 def _catches_import_error(handler: ast.ExceptHandler) -> bool:
