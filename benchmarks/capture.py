@@ -64,8 +64,18 @@ statsmodels+statsmodels/examples/notebooks/stl_decomposition.ipynb
 xflr6+graphviz/examples/graphviz-engines.ipynb
 xflr6+graphviz/examples/graphviz-notebook.ipynb
 """
+MODES = {
+    "ipydock (source)": [],
+    "ipydock --run": ["--run"],
+    "ipydock --trace": ["--trace"],
+}
 KINDS = ("distributions", "files", "programs", "libraries")
 _IMPORT = re.compile(r"^\s*(?:from|import)\s+([A-Za-z_][\w.]*)", re.MULTILINE)
+# What python:X-slim-bookworm has, by its Dockerfile and what its Python is linked to.
+EVERY_IMAGE = (
+    "libc6 libgcc-s1 libstdc++6 zlib1g libssl3 libffi8 libsqlite3-0 libbz2-1.0 liblzma5 "
+    "libreadline8 libncursesw6 libtinfo6 libuuid1 libexpat1 libgdbm6 libdb5.3"
+)
 _PYPI = "https://pypi.org/pypi/"  # what pipreqs asks by default is gone
 
 
@@ -102,12 +112,15 @@ class Score:
 class Benchmark:
     """The scores of every tool over all notebooks."""
 
-    def __init__(self, folder: Path, machine: Machine, scratch: Path, timeout: int) -> None:
+    def __init__(
+        self, folder: Path, machine: Machine, scratch: Path, timeout: int, asked: str = ""
+    ) -> None:
         """Compare on the notebooks below ``folder``, copied to ``scratch`` before each run."""
         self.folder = folder
         self.machine = machine
         self.scratch = scratch
         self.timeout = timeout
+        self.asked = asked
         # In the environment, as people use them, but not installed into it.
         target = scratch / "tools"
         install = [uv.find_uv_bin(), "pip", "install", "-q", "--python", str(machine.python)]
@@ -123,14 +136,12 @@ class Benchmark:
             str(Path(f).relative_to(copy)) for f in used.files if f.startswith(f"{copy}/")
         }
         used.programs = {Path(p).name for p in used.programs}
-        used.libraries = {Path(p).name for p in used.libraries - _libc()}
+        used.libraries = {Path(p).name for p in used.libraries - _every_image()}
         wanted = self._wanted(self.folder / name, used)
-        for tool, words in (("source", []), ("--run", ["--run"]), ("--trace", ["--trace"])):
-            told = self._ipydock(self._fresh(name), words)
+        for tool, words in MODES.items():
+            told = self._ipydock(self._fresh(name), words) if self.asked in tool else None
             if told is not None:
-                self._count(
-                    f"ipydock {tool}".replace("source", "(source)"), name, used, wanted, told
-                )
+                self._count(tool, name, used, wanted, told)
         for tool, names in self._others(name).items():
             covered = self.machine.closure(names | {"ipykernel"})
             self.scores[tool, "distributions"].add(
@@ -214,17 +225,22 @@ class Benchmark:
         }
         told = {}
         for tool, words in commands.items():
+            if self.asked not in tool:
+                continue
             try:
                 done = subprocess.run(
-                    [str(w) for w in words],
+                    words,
                     capture_output=True,
                     text=True,
                     timeout=120,
+                    env=self.machine.env | self.tools,
                     check=False,
                 )
             except (FileNotFoundError, subprocess.TimeoutExpired) as error:
                 print(f"  {tool}: {error}", file=sys.stderr)
                 continue
+            if done.returncode:
+                print(f"  {tool}: {done.stderr.strip()[-300:]}", file=sys.stderr)
             told[tool] = {
                 str(canonicalize_name(found[1]))
                 for line in done.stdout.splitlines()
@@ -252,9 +268,10 @@ def _inside(path: str) -> str:
     return path.partition("/copy/")[2] or path
 
 
-def _libc() -> set[str]:
-    """Libraries that every Debian image has, by the package that owns them."""
-    done = subprocess.run(["dpkg", "-L", "libc6"], capture_output=True, text=True, check=False)
+def _every_image() -> set[str]:
+    """Libraries that every image has, by the packages that own them here."""
+    command = ["dpkg", "-L", *EVERY_IMAGE.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     return {form for p in done.stdout.split() for form in (p, f"/usr{p}")}
 
 
@@ -264,12 +281,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="checkouts of the repositories, as OWNER+NAME")
     parser.add_argument("--python", type=Path, required=True, help="the environment to run them in")
     parser.add_argument("--timeout", type=int, default=120, help="seconds a cell")
+    parser.add_argument("--tool", default="", help="tools whose name in the table contains this")
     parser.add_argument("--only", default="", help="notebooks whose path contains this")
     given = parser.parse_args()
     names = [n for n in NOTEBOOKS.splitlines() if n and given.only in n]
     with tempfile.TemporaryDirectory() as scratch:
         machine = Machine(given.python.absolute(), Path(scratch))
-        benchmark = Benchmark(given.folder, machine, Path(scratch), given.timeout)
+        benchmark = Benchmark(given.folder, machine, Path(scratch), given.timeout, given.tool)
         for name in names:
             used = benchmark.notebook(name)
             print(
