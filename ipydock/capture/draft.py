@@ -9,7 +9,7 @@ from .. import notebook
 from ..notebook import Notebook
 from ..notebook_v4 import printable
 from . import files, local, source
-from .findings import Import, Install, PathLiteral, Place
+from .findings import Findings, Import, Install, PathLiteral, Place
 
 ENOUGH = 50  # imports of one module that are asked about; more would only repeat
 
@@ -33,11 +33,13 @@ class Draft:
         self.namespaces: frozenset[str] = frozenset()
         self.roots: tuple[str, ...] = ()
         self.outside: dict[str, str] = {}  # modules that a session loaded from outside the folder
+        self.said = source.scan_cells(notebook.code_cells(nb.node))
         self.follow()
 
     def follow(self) -> None:
-        """Scan and follow (again, once it is known which folders are namespace packages)."""
-        found = source.scan_cells(notebook.code_cells(self.nb.node))
+        """Follow what the cells say (again, once more is known of where modules are)."""
+        found = Findings()
+        found.extend(self.said)
         self.followed = local.follow(self.folder, found, self.namespaces, self.roots, self.outside)
         self.findings = self.followed.findings
         for path, place in self.findings.requirement_files:

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import surroundings, watch
 from .metadata import is_site
-from .probe import Environment, answer_from
+from .probe import Environment, answer_from, modules_of
 from .surroundings import contents, is_module, naming
 
 ENOUGH = 200_000  # characters of a local module that are looked through
@@ -34,12 +34,29 @@ def session(request: dict[str, Any]) -> dict[str, Any]:
     count; ``watched`` (`ipydock.capture.watch.report`), in which ``demanded`` has [distribution,
     who imported it, count] for what was imported while a cell ran.
     """
-    with watch.paused():
-        return _session(request)
+    return Live(str(request.get("folder") or os.curdir)).session(request)
 
 
-def _session(request: dict[str, Any]) -> dict[str, Any]:
-    environment = Environment(list(sys.path), str(request.get("folder") or os.curdir))
+class Live:
+    """This process, asked again and again; its environment is read once."""
+
+    def __init__(self, folder: str) -> None:
+        """Read the environment; ``folder`` is the notebook's."""
+        with watch.paused():
+            self.environment = Environment(list(sys.path), folder)
+
+    def session(self, request: dict[str, Any]) -> dict[str, Any]:
+        """As `session`."""
+        with watch.paused():
+            return _session(self.environment, request)
+
+    def modules(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The ``modules`` of `session` alone."""
+        with watch.paused():
+            return modules_of(self.environment, request)
+
+
+def _session(environment: Environment, request: dict[str, Any]) -> dict[str, Any]:
     modules = {
         name: module for name, module in sorted(sys.modules.copy().items()) if is_module(module)
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ from ..models import (
     Pinned,
     Program,
     PythonInfo,
+    Requested,
     Source,
     SystemPackage,
 )
@@ -39,7 +40,7 @@ from .loaded import KERNEL, OWN, InUse
 from .requested import Resolver, Wanted
 from .seen import Session, unseen
 
-Ask: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]  # a request -> the probe's answer
+More: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]  # a request -> `modules_of` it
 
 
 def capture(
@@ -69,16 +70,13 @@ def capture(
     draft = Draft(notebook.load(nb), base=base, included=included)
     if session is None:
         chosen = interpreter.choose(draft.nb, python=python, kernel=kernel)
-        return _capture(draft, lambda request: interpreter.ask(chosen, request), chosen.warnings)
-    chosen = interpreter.Interpreter(str(session["executable"]))
-
-    def ask(request: dict[str, Any]) -> dict[str, Any]:
-        told: dict[str, Any] = session.get("modules") or {}
-        if request["modules"].keys() <= told.keys():
-            return dict(session)
-        return {**session, "modules": interpreter.ask(chosen, request)["modules"]}
-
-    return _capture(draft, ask, ())
+        answer = interpreter.ask(chosen, draft.request())
+    else:
+        chosen = interpreter.Interpreter(str(session["executable"]))
+        answer = {**session, "modules": session.get("modules") or {}}
+    return _capture(
+        draft, answer, lambda request: interpreter.ask(chosen, request)["modules"], chosen.warnings
+    )
 
 
 def capture_session(
@@ -93,20 +91,34 @@ def capture_session(
         NotebookError: it is not a notebook that can be captured.
     """
     draft = Draft(notebook.load(nb), base=base, included=included)
-    return _capture(draft, live.session, ())
+    request = draft.request()
+    here = live.Live(request["folder"])
+    return _capture(draft, here.session(request), here.modules, ())
 
 
-def _capture(draft: Draft, ask: Ask, notes: tuple[str, ...]) -> Capture:
-    """Ask until the folder has been followed to its end, then merge."""
+def _capture(draft: Draft, answer: dict[str, Any], more: More, notes: tuple[str, ...]) -> Capture:
+    """Ask for more modules until the folder has been followed to its end, then merge."""
     while True:
-        request = draft.request()
-        answer = ask(request)
+        request = _open(draft.request(), answer["modules"])
+        if request["modules"]:
+            answer = {**answer, "modules": {**answer["modules"], **more(request)}}
         environment = Environment(answer, str(draft.nb.folder))
         resolver = Resolver(environment, draft.downloaded())
         resolver.resolve(draft.followed.external, draft.findings.installs)
         if not (draft.learn(resolver.local) or draft.learn_outside(answer.get("local") or {})):
             return _merge(draft, environment, resolver, notes)
         draft.follow()
+
+
+def _open(request: dict[str, Any], told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """A request for what was not told yet: of namespaces also what is taken from them."""
+    modules = {}
+    for name, members in request["modules"].items():
+        place = told.get(name)
+        spreads = place is not None and (place["kind"] == "namespace" or place.get("namespace"))
+        if place is None or (spreads and any(f"{name}.{member}" not in told for member in members)):
+            modules[name] = members
+    return {**request, "modules": modules}
 
 
 def _merge(
@@ -121,9 +133,7 @@ def _merge(
     for program, place in [*findings.programs, *seen.programs]:
         resolver.start(program, place)
     in_use = InUse(environment, _plugins(findings, resolver, environment), session)
-    kernel = {name: set[str]() for name in KERNEL[:1] if name in environment.installed}
-    needed = {name: set[str]() for name in in_use.needed}
-    reached, faults = environment.closure({**kernel, **needed, **resolver.roots()})
+    reached, faults = _closure(environment, in_use, resolver)
     requested = resolver.requested()
     modules = local.local_modules(draft.folder, draft.followed)
     data = files.resolve(
@@ -134,21 +144,9 @@ def _merge(
     )
     python = PythonInfo(**answer["python"])
     programs = _programs([*findings.programs, *seen.programs])
-    named = _apt(findings.installs)
-    mapped = [
-        *(answer.get("libraries") or ()),
-        *(session.traced.get("libraries", ()) if session and session.traced else ()),
-    ]
-    derived = system.packages(
-        programs,
-        requested,
-        mapped=libraries.besides_interpreter(environment, mapped),
-        needed=libraries.needed(environment, reached),
-        brought=environment.programs,
-        release=system.release_of(draft.base),
+    derived = _derived(
+        draft, environment, session, programs=programs, requested=requested, reached=reached
     )
-    names = {package.name for package in named}
-    apt = [*named, *(package for package in derived.apt if package.name not in names)]
     warnings = [
         *nb.warnings,
         *notes,
@@ -165,30 +163,16 @@ def _merge(
         *faults,
         *seen.warnings,
     ]
-    sources: list[Source] = ["source", "environment"]
-    if session is not None:
-        sources.insert(1, "session")
-        sources += ["trace"] if session.traced is not None else []
     return Capture(
         notebook=printable(nb.name),
         notebook_sha256=notebook.digest(nb.node),
         authors=_authors(nb),
-        sources=tuple(sources),
+        sources=_sources(session),
         python=python,
         requested=tuple(requested),
         loaded=in_use.listed(requested, reached),
-        closure=tuple(
-            Pinned(
-                distribution=name,
-                version=environment.installed[name].version,
-                required_by=tuple(sorted(reached[name])),
-                url=environment.installed[name].url,
-                installer=environment.installed[name].installer,
-                index=environment.installed[name].index[0],
-            )
-            for name in sorted(reached)
-        ),
-        apt=tuple(sorted(apt, key=lambda package: package.name)),
+        closure=_pinned(environment, reached),
+        apt=_apt(findings.installs, derived.apt),
         files_read=tuple(data.read),
         files_written=tuple(data.written),
         programs=programs,
@@ -204,6 +188,64 @@ def _merge(
         search_path=draft.roots,
         unseen=unseen(session),
         warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _sources(session: Session | None) -> tuple[Source, ...]:
+    if session is None:
+        return ("source", "environment")
+    traced: tuple[Source, ...] = ("trace",) if session.traced is not None else ()
+    return ("source", "session", "environment", *traced)
+
+
+def _closure(
+    environment: Environment, in_use: InUse, resolver: Resolver
+) -> tuple[dict[str, set[str]], list[str]]:
+    """All that what was asked for, what is in use and the kernel need; what is wrong with it."""
+    kernel = {name: set[str]() for name in KERNEL[:1] if name in environment.installed}
+    needed = {name: set[str]() for name in in_use.needed}
+    return environment.closure({**kernel, **needed, **resolver.roots()})
+
+
+def _pinned(environment: Environment, reached: Mapping[str, set[str]]) -> tuple[Pinned, ...]:
+    found = []
+    for name in sorted(reached):
+        dist = environment.installed[name]
+        found.append(
+            Pinned(
+                distribution=name,
+                version=dist.version,
+                required_by=tuple(sorted(reached[name])),
+                url=dist.url,
+                installer=dist.installer,
+                index=dist.index[0],
+            )
+        )
+    return tuple(found)
+
+
+def _derived(
+    draft: Draft,
+    environment: Environment,
+    session: Session | None,
+    *,
+    programs: Iterable[Program],
+    requested: Iterable[Requested],
+    reached: Iterable[str],
+) -> system.SystemFindings:
+    """The system packages behind all this."""
+    traced = session.traced if session else None
+    mapped = [
+        *(environment.answer.get("libraries") or ()),
+        *(traced.get("libraries", ()) if traced else ()),
+    ]
+    return system.packages(
+        programs,
+        requested,
+        mapped=libraries.besides_interpreter(environment, mapped),
+        needed=libraries.needed(environment, reached),
+        brought=environment.programs,
+        release=system.release_of(draft.base),
     )
 
 
@@ -283,11 +325,14 @@ def _version_note(nb: Notebook, python: PythonInfo) -> list[str]:
     ]
 
 
-def _apt(installs: list[Install]) -> tuple[SystemPackage, ...]:
+def _apt(installs: list[Install], derived: Iterable[SystemPackage]) -> tuple[SystemPackage, ...]:
+    """The system packages that cells install, then those that are behind what is used."""
     reasons: dict[str, str] = {}
     for install in installs:
         if install.manager == "apt":
             reasons.setdefault(install.requirement, str(install.place.evidence()))
+    for package in derived:
+        reasons.setdefault(package.name, package.reason)
     return tuple(SystemPackage(name=name, reason=reasons[name]) for name in sorted(reasons))
 
 
