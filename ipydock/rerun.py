@@ -16,6 +16,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
+from . import streams
 from .engine.interface import Engine, KernelProcess
 from .errors import (
     CellTimeout,
@@ -148,6 +149,9 @@ async def _run(
         connected(manager, node, limits) as client,
     ):
         runs, failure = await run_cells(client, manager, limits, on_event)
+        for run in runs:
+            cell = node["cells"][run.index]
+            cell["outputs"] = streams.joined(cell["outputs"])
         if isinstance(failure, KernelDied):
             failure = await asyncio.to_thread(_explain, failure, manager, engine)
         client.set_widgets_metadata()
@@ -156,12 +160,11 @@ async def _run(
 
 @contextlib.asynccontextmanager
 async def connected(
-    manager: ContainerKernelManager, node: Any, limits: Limits, *, coalesce: bool = True
+    manager: ContainerKernelManager, node: Any, limits: Limits
 ) -> AsyncIterator[NotebookClient]:
     """A client of a started kernel that executes the cells of ``node`` in place.
 
-    ``coalesce`` puts pieces of printed text together, for which nbclient takes minutes where a
-    single line has megabytes.
+    What they print stays in the pieces in which it came (`ipydock.streams.joined`).
 
     Raises:
         KernelStartError: the kernel ended before its first cell.
@@ -172,7 +175,7 @@ async def connected(
         timeout=None if limits.timeout is None else max(1, int(limits.timeout)),
         allow_errors=True,
         record_timing=False,
-        coalesce_streams=coalesce,
+        coalesce_streams=False,
         startup_timeout=int(START_TIMEOUT),
         log=_quiet(),
     )

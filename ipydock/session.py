@@ -107,7 +107,7 @@ async def _observe(
             running_kernel(
                 lambda: kernel, start_timeout=START_TIMEOUT, graceful=False, arguments=ARGUMENTS
             ) as manager,
-            connected(manager, node, limits, coalesce=False) as client,
+            connected(manager, node, limits) as client,
         ):
             await _ask(client.kc, {"do": "watch", "mark": marks.get("begin")})
             runs, failure = await run_cells(client, manager, limits, on_event)

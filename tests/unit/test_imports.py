@@ -19,7 +19,7 @@ LAYERS = (
     {"errors", "events", "models", "process", "files", "hosts", "layout", "credentials"}
     | {"notebook", "notebook_v4"},
     {"capture", "recipe", "engine"},
-    {"kernel", "rerun", "session", "compare", "aio", "pipeline", "render", "folding"}
+    {"kernel", "rerun", "session", "compare", "aio", "pipeline", "render", "folding", "streams"}
     | {"options", "doctor", "terminal"},
     {"magics", "cli", "__main__"},
 )
