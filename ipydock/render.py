@@ -145,7 +145,7 @@ def sections(capture: Capture) -> list[Section]:
             "Files it reads",
             _files([file for file in capture.files_read if not _stays_out(file)]),
         ),
-        Section("Files it writes", _files(capture.files_written)),
+        Section("Files it writes", _files(capture.files_written, kinds=False)),
         Section(
             "Network",
             tuple(Item(host) for host in capture.hosts),
@@ -334,16 +334,16 @@ def _table() -> Table:
     return table
 
 
-def _files(files: Iterable[DataFile]) -> tuple[Item, ...]:
+def _files(files: Iterable[DataFile], *, kinds: bool = True) -> tuple[Item, ...]:
     return tuple(
         fold_paths(
             [
                 Item(
                     file.path,
-                    _size(file),
+                    _size(file) if kinds else "",
                     reason(file.evidence),
                     file.evidence,
-                    kind="" if file.policy == "copy" else file.policy,
+                    kind=file.policy if kinds and file.policy != "copy" else "",
                     size=file.size_bytes,
                     doubtful=_stays_out(file),
                 )

@@ -27,6 +27,7 @@ from .capture.interpreter import Interpreter
 from .engine.containers import ended
 from .errors import EnvironmentMissing, InputError, IpydockError, KernelDied, KernelStartError
 from .events import OnEvent
+from .folding import cells_in_words
 from .kernel.manager import RELAY_COMMAND, ContainerKernelManager, running_kernel
 from .models import CellRun, Limits
 from .notebook import Notebook, may_raise, stripped
@@ -168,18 +169,18 @@ async def _answer(
 def _warnings(
     notebook: Notebook, node: Any, runs: tuple[CellRun, ...], failure: IpydockError | None
 ) -> tuple[str, ...]:
-    raised = []
+    raised: dict[str, list[int]] = {}
     for ran in runs:
         if ran.outcome == "error" and not may_raise(notebook.node["cells"][ran.index]):
             outputs = node["cells"][ran.index]["outputs"]
             name = next(o["ename"] for o in outputs if o["output_type"] == "error")
-            raised.append(f"cell {ran.number} ({printable(str(name)[:60])})")
+            raised.setdefault(printable(str(name)[:60]), []).append(ran.number)
     found = []
     if raised:
-        more = f" and {len(raised) - 10} more" if len(raised) > 10 else ""
+        each = "; ".join(f"{name} in {cells_in_words(raised[name])}" for name in raised)
         found.append(
-            f"When the notebook was run, {', '.join(raised[:10])}{more} raised an error; what "
-            "comes after it in such a cell was not seen."
+            f"Cells raised errors when the notebook was run: {each}. What comes after it in such a "
+            "cell was not seen."
         )
     if failure is not None:
         found.append(failure.message)

@@ -87,7 +87,7 @@ def test_each_python(series: str, tmp_path: Path, make_env: Callable[..., Path])
     assert told["cells"] == {1: [0, 1], 2: [2, 3], 3: [3, 4], 4: [4, 5], 5: [5, 6]}
     assert told["history"][3] == "subprocess.run(['true'])"
     assert told["local"] == {"helper": "helper.py"}
-    assert "cell 3 (ZeroDivisionError), cell 5 (SyntaxError)" in seen.warnings[0]
+    assert "ZeroDivisionError in cell 3; SyntaxError in cell 5. What" in seen.warnings[0]
     assert [e.outcome for e in events if isinstance(e, CellFinished)].count("error") == 2
     assert notebook.path is not None and notebook.path.read_bytes() == before
     assert json.dumps(told)
