@@ -67,7 +67,9 @@ class Folder:
         return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else ""
 
     def read(self, relative: str, limit: int = 5_000_000) -> bytes | None:
-        """The content of a file inside, None if it cannot be read or is larger than ``limit``."""
+        """The content of a file, None if it is none, cannot be read or is above ``limit`` bytes."""
+        if self.kind(relative) != "file":
+            return None  # opening a named pipe would wait for a writer
         try:
             with (self.real / relative).open("rb") as stream:
                 data = stream.read(limit + 1)

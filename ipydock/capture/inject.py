@@ -21,7 +21,10 @@ from ..errors import RerunError
 
 MIME = "application/vnd.ipydock.session+json"
 # In the order in which they import each other.
-MODULES = ("metadata", "probe", "ignored", "environ", "surroundings", "watch", "live", "inside")
+MODULES = (
+    *("metadata", "probe", "ignored", "environ", "surroundings", "arguments", "watch", "live"),
+    "inside",
+)
 # `exec` and the like are taken from builtins, since a notebook may have variables of these names;
 # what is defined lives in a dictionary of its own.
 EXPRESSION = (

@@ -7,6 +7,7 @@ same place in the image.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ class Outside:
         ``made`` are folders that the notebook makes itself.
         """
         own_home = {
-            str(Path(spelled).expanduser())
+            os.path.expanduser(spelled)  # noqa: PTH111 - pathlib's fails where there is no home
             for spelled, _ in self.named.values()
             if spelled.startswith("~/")
         }

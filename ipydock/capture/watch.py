@@ -10,7 +10,7 @@ keeps what it is given; `report` resolves and filters. Python 3.8 and later; for
 nothing, since no lock is held.
 """
 # Paths are compared as text here, links unresolved:
-# ruff: noqa: PTH100, PTH109, PTH110, PTH112, PTH113, PTH117, PTH118
+# ruff: noqa: PTH100, PTH109, PTH110, PTH112, PTH113, PTH118
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from . import environ, surroundings
+from . import arguments, environ, surroundings
 from .ignored import Ignored
 
 NAME = "_ipydock_watch"  # in sys.modules: the module that watches this interpreter
@@ -110,13 +110,8 @@ def _renamed(args: Any) -> None:
 
 
 def _database(args: Any) -> None:
-    path = os.fsdecode(args[0])
-    if path.startswith("file:"):
-        from urllib.parse import unquote
-
-        path = unquote(path[5:].split("?")[0].split("#")[0])
-        path = path[path.index("/", 2) :] if path.startswith("//") else path
-    if path and not path.startswith(":"):
+    path = arguments.database(args[0])
+    if path is not None:
         _keep(path, "read" if os.path.exists(path) else "write")
 
 
@@ -139,16 +134,9 @@ def _spawned_terminal(args: Any) -> None:
 
 
 def _program(name: Any, cwd: Any, env: Any) -> None:
-    """Keep a program by its full path, found as the operating system finds it."""
-    name = os.fsdecode(name)
-    if os.sep in name:
-        tried = [os.path.join(os.getcwd(), os.fsdecode(cwd or ""), name)]
-    else:
-        tried = [os.path.join(folder, name) for folder in os.get_exec_path(env)]
-    for path in tried:
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            _programs[os.path.abspath(path), _cell] = None
-            break
+    path = arguments.program(name, cwd, env)
+    if path is not None:
+        _programs[path, _cell] = None
 
 
 def _looked_up(args: Any) -> None:
@@ -412,7 +400,7 @@ def _report() -> dict[str, Any]:
         "since": _since,
         "opened": [list(key) for key in _found],
         "programs": [list(key) for key in _programs],
-        "hosts": [list(key) for key in _remote(list(_hosts))],
+        "hosts": [list(key) for key in arguments.remote(list(_hosts))],
         "env_names": [list(key) for key in _names],
         "imports": [list(key) for key in _imports],
         "lost": _lost,
@@ -430,13 +418,13 @@ _TEMPORARY = tuple(
 def _resolve(cell: int, folder: str | None, events: list[Any], code: set[str]) -> None:
     """Take what was seen in one cell into what was found."""
     for name, mode, flags in events:
-        path = _absolute(name, folder)
+        path = arguments.absolute(name, folder)
         if path is None or _ignored is None or _ignored(path):
             continue
         fleeting = path.startswith(_TEMPORARY) and not path.startswith(_ignored.kept)
         if fleeting and not os.path.lexists(path):
             continue
-        for use in (mode,) if flags is None else _uses(flags):
+        for use in (mode,) if flags is None else arguments.uses(flags):
             if use == "write":
                 _written.add(path)
             elif use == "list":
@@ -448,39 +436,3 @@ def _resolve(cell: int, folder: str | None, events: list[Any], code: set[str]) -
                 _found[path, use, cell] = None
             else:
                 _lose()
-
-
-def _absolute(name: Any, folder: str | None) -> str | None:
-    if isinstance(name, int):  # a descriptor: whatever opened it was seen
-        return None
-    path = os.fsdecode(name)
-    if not os.path.isabs(path):
-        if folder is None:
-            return None
-        path = os.path.join(folder, path)
-    return os.path.normpath(path)
-
-
-def _uses(flags: int) -> tuple[str, ...]:
-    access = flags & (os.O_WRONLY | os.O_RDWR)
-    if access == os.O_RDONLY:
-        return ("read",)
-    if access == os.O_WRONLY or flags & (os.O_TRUNC | os.O_EXCL):
-        return ("write",)
-    return ("read", "write")
-
-
-def _remote(hosts: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Hosts other than this one; addresses only where no name can have stood for them."""
-    named = {cell for host, cell in hosts if not _is_address(host)}
-    return [
-        (host, cell)
-        for host, cell in hosts
-        if host not in ("localhost", "0.0.0.0", "::", "::1")  # noqa: S104 - nothing is bound
-        and not host.startswith("127.")
-        and not (_is_address(host) and cell in named)
-    ]
-
-
-def _is_address(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()

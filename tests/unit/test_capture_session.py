@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from ipydock.capture import capture, capture_session, live, probe
 from ipydock.models import Capture
@@ -112,3 +115,21 @@ def test_asking_a_session_runs_none_of_its_code(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_what_a_session_claims_to_have_loaded_may_be_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.py")
+    notebook = nb("import pipe", folder=tmp_path)
+    told = live.session({"folder": str(tmp_path), "modules": {"pipe": []}})
+    found = capture(notebook, session={**told, "local": {"pipe": "pipe.py"}})
+    assert found.local_modules == ()
+    assert "The live kernel: pipe.py cannot be read." in found.warnings
+
+
+def test_a_user_without_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is started with any uid."""
+    notebook = nb("open('~/data.csv')", folder=tmp_path)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    found = capture(notebook)
+    assert [(file.path, file.policy) for file in found.files_read] == [("~/data.csv", "outside")]

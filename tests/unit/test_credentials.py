@@ -97,9 +97,9 @@ def test_files(tmp_path: Path) -> None:
     ids=lambda text: text[:6],
 )
 def test_no_text_makes_it_slow(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     find(text)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_the_detector_is_imported_only_where_there_is_something_to_ask() -> None:
