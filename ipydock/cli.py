@@ -180,6 +180,7 @@ def rerun_command(
     loaded = load(notebook)
     out = output or default_output(loaded)
     check_output(loaded, out)
+    limits = limits_of(options)
     engine = _engine(common)
     with common.progress() as progress:
         if reference:
@@ -187,7 +188,7 @@ def rerun_command(
         else:
             loaded, image = _image(notebook, options, engine, progress)
         done = pipeline.rerun(
-            loaded, image, out=out, limits=limits_of(options), engine=engine, on_event=progress
+            loaded, image, out=out, limits=limits, engine=engine, on_event=progress
         )
     if common.as_json:
         click.echo(done.model_dump_json(indent=1))
@@ -221,6 +222,7 @@ def verify_command(notebook: Path, output: Path | None, **options: Any) -> None:
     loaded = load(notebook)
     out = output or default_output(loaded)
     check_output(loaded, out)
+    limits = limits_of(options)
     engine = _engine(common)
     with common.progress(shown=True) as progress:
         verdict = pipeline.verify(
@@ -229,7 +231,7 @@ def verify_command(notebook: Path, output: Path | None, **options: Any) -> None:
             engine=engine,
             recipe_options=recipe_options_of(loaded, options),
             build_options=pipeline.BuildOptions(**only(options, BUILD)),
-            limits=limits_of(options),
+            limits=limits,
             out=out,
             on_event=progress,
         )

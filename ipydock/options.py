@@ -98,7 +98,12 @@ rerun_options = grouped(
     ),
     click.option("--memory", metavar="SIZE", help="Such as 4g. [default: 90% of the engine's]"),
     click.option("--cpus", type=float, metavar="N", help="Such as 1.5. [default: all]"),
-    click.option("--mount", multiple=True, metavar="SRC:DST[:rw]", help="A folder to mount."),
+    click.option(
+        "--mount",
+        multiple=True,
+        metavar="SRC:DST[:rw]",
+        help="A file or folder to mount, such as data:/work/data; read-only without :rw.",
+    ),
 )
 CAPTURE = ("python", "kernel", "run", "trace")
 BUILD = ("tag", "no_cache", "pull")
@@ -134,10 +139,14 @@ def recipe_options_of(notebook: Notebook, options: Mapping[str, Any]) -> Any:
 
 def _mount(text: str) -> str:
     """A mount with an absolute source: a bare name would be a volume of the engine's."""
-    source, colon, rest = text.partition(":")
-    if not colon or not rest:
+    source, _, rest = text.partition(":")
+    target, _, mode = rest.partition(":")
+    if not source or not target.startswith("/") or mode not in ("", "ro", "rw"):
         raise InputError(
-            f"{text!r} is not a mount.", hint="Write --mount SOURCE:TARGET or SOURCE:TARGET:rw."
+            f"{text!r} is not a mount.",
+            hint="Write --mount SOURCE:TARGET or SOURCE:TARGET:rw, with TARGET as it is called in "
+            "the container, such as /work/data (/work is the notebook's folder there, unless "
+            "WORKDIR in its Dockerfile says otherwise).",
         )
     path = Path(source).absolute()
     remote = os.environ.get("DOCKER_HOST", "").startswith(("ssh:", "tcp:"))

@@ -121,6 +121,7 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
     if options["do_rerun"] or options["do_verify"]:
         check_output(notebook, out)
     chosen = recipe_options_of(notebook, options)
+    limits = limits_of(options)  # wrong ones are told before an image is built
     further = options["do_build"] or options["do_rerun"] or options["do_verify"]
     engine, why = select(options["engine"])
     where = only(options, CAPTURE)
@@ -157,7 +158,7 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
     if not (options["do_rerun"] or options["do_verify"]):
         return result
     executed = pipeline.rerun(
-        notebook, image, out=out, limits=limits_of(options), engine=engine, on_event=progress
+        notebook, image, out=out, limits=limits, engine=engine, on_event=progress
     )
     result = replace(result, rerun=executed)
     if executed.failure and not options["do_verify"]:  # a verdict says it itself

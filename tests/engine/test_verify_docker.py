@@ -51,6 +51,24 @@ def test_an_unchanged_notebook_is_not_built_again(notebook: Path) -> None:
     assert second["verdict"] == "reproduced"
 
 
+def test_what_is_mounted_is_there_and_written_to_only_where_it_may_be(tmp_path: Path) -> None:
+    for name in ("read", "write"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o777)
+    (tmp_path / "read" / "x.txt").write_text("42")
+    nb = samples.write(
+        tmp_path / "x.ipynb",
+        samples.code("print(open('/data/x.txt').read())", samples.stream("42\n"), count=1),
+        samples.code("n = open('/out/y.txt', 'w').write('7')", count=2),
+        samples.code("open('/data/z.txt', 'w')", count=3),
+    )
+    mounts = ("--mount", f"{tmp_path}/read:/data", "--mount", f"{tmp_path}/write:/out:rw")
+    found = document(ipydock("verify", nb, *DOCKER, "--json", *mounts))
+    assert [cell["status"] for cell in found["cells"]][:2] == ["same", "same"]
+    assert "Read-only file system" in found["cells"][2]["detail"]
+    assert (tmp_path / "write" / "y.txt").read_text() == "7"
+
+
 def test_the_json_is_as_documented(notebook: Path) -> None:
     found = document(ipydock("verify", notebook, *DOCKER, "--json"))
     assert found["schema"] == 1
