@@ -26,7 +26,7 @@ from ipydock.capture import interpreter
 from ipydock.capture.merge import capture
 from ipydock.errors import IpydockError
 
-EXAMPLES = int(os.environ.get("IPYDOCK_FUZZ", "120"))
+EXAMPLES = int(os.environ.get("IPYDOCK_FUZZ", "80"))
 NOTEBOOKS = Path(os.environ.get("IPYDOCK_FUZZ_NOTEBOOKS", Path(__file__).parents[2] / "notebooks"))
 LONGEST = 1.0  # seconds of this process, so that other work on the machine does not count
 few = settings(

@@ -174,36 +174,30 @@ def test_a_module_that_is_not_installed_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "says"),
     [
-        (("verify",), 2, "Missing argument"),
-        (("verify", "NB", "--engine", "lxc"), 2, "Invalid value"),
-        (("nonsense",), 2, "No such command"),
-        (("verify", "NB", "--engine", "docker"), 3, "No Docker engine answers"),
-        (("build", "NB", "--engine", "docker"), 3, "No Docker engine answers"),
-        (("capture", "NB", "--python", "/no/such/python"), 2, "/no/such/python"),
-        (("capture", "NB", "--kernel", "no-such-kernel"), 2, "no-such-kernel"),
-        (("dockerfile", "NB", "--env", "NOVALUE"), 2, "NOVALUE"),
-        (("dockerfile", "NB", "--add-apt", "a b"), 2, "a b"),
-        (("dockerfile", "NB", "--include", "*.nothing"), 2, "matches no file"),
-        (("verify", "NB", "-o", "NB", "--engine", "venv"), 2, "never written to"),
-        (("verify", "NB", "-o", "/no/such/dir/x.ipynb", "--engine", "venv"), 2, "does not exist"),
-        (("rerun", "NB", "-o", "/tmp", "--engine", "venv"), 2, "is a folder"),
-        (("rerun", "NB", "-o", "x" * 300, "--engine", "venv"), 2, "cannot be written"),
-        (("rerun", "NB", "-o", "CSV", "--engine", "venv"), 2, "is not a notebook"),
-        (("capture", "NB", "-o", "NB"), 2, "is the notebook itself"),
-        (("rerun", "NB", "--memory", "lots", "--engine", "venv"), 2, "amount of memory"),
-        (("rerun", "NB", "--cpus", "-3", "--engine", "venv"), 2, "more than 0"),
-        (("rerun", "NB", "--mount", "/no/such/place:/x", "--engine", "venv"), 2, "to mount"),
-        (("verify", "NB", "--mount", "/tmp:x", "--engine", "docker"), 2, "not a mount"),
-        (("rerun", "NB", "--mount", "/tmp:/x:no", "--engine", "docker"), 2, "not a mount"),
-        (("build", "NB", "-t", "Not A Tag", "--engine", "venv"), 2, "not a name for an image"),
+        (("verify",), "Missing argument"),
+        (("verify", "NB", "--engine", "lxc"), "Invalid value"),
+        (("nonsense",), "No such command"),
+        (("capture", "NB", "--python", "/no/such/python"), "/no/such/python"),
+        (("capture", "NB", "--kernel", "no-such-kernel"), "no-such-kernel"),
+        (("verify", "NB", "-o", "NB", "--engine", "venv"), "never written to"),
+        (("verify", "NB", "-o", "/no/such/dir/x.ipynb", "--engine", "venv"), "does not exist"),
+        (("rerun", "NB", "-o", "/tmp", "--engine", "venv"), "is a folder"),
+        (("rerun", "NB", "-o", "x" * 300, "--engine", "venv"), "cannot be written"),
+        (("rerun", "NB", "-o", "CSV", "--engine", "venv"), "is not a notebook"),
+        (("capture", "NB", "-o", "NB"), "is the notebook itself"),
+        (("rerun", "NB", "--memory", "lots", "--engine", "venv"), "amount of memory"),
+        (("rerun", "NB", "--cpus", "-3", "--engine", "venv"), "more than 0"),
+        (("rerun", "NB", "--mount", "/no/such/place:/x", "--engine", "venv"), "to mount"),
+        (("verify", "NB", "--mount", "/tmp:x", "--engine", "docker"), "not a mount"),
+        (("rerun", "NB", "--mount", "/tmp:/x:no", "--engine", "docker"), "not a mount"),
+        (("build", "NB", "-t", "Not A Tag", "--engine", "venv"), "not a name for an image"),
     ],
 )
 def test_bad_usage(
     notebook: Path,
     words: tuple[str, ...],
-    code: int,
     says: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -216,10 +210,29 @@ def test_bad_usage(
     monkeypatch.setattr(sys, "argv", ["ipydock", *places])
     ended = cli._run()
     told = capsys.readouterr().err
-    assert ended == code, told
+    assert ended == 2, told
     assert says in told
     assert "Traceback" not in told
     assert notebook.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("verify", "--engine", "docker"), 3, "No Docker engine answers"),
+        (("build", "--engine", "docker"), 3, "No Docker engine answers"),
+        (("dockerfile", "--env", "NOVALUE"), 2, "NOVALUE"),
+        (("dockerfile", "--add-apt", "a b"), 2, "a b"),
+        (("dockerfile", "--include", "*.nothing"), 2, "matches no file"),
+    ],
+)
+def test_what_an_engine_is_asked_about(
+    notebook: Path, words: tuple[str, ...], code: int, says: str
+) -> None:
+    """In processes: docker's client leaves the socket open that nobody answered."""
+    done = ipydock(words[0], notebook, *words[1:], DOCKER_HOST=NOBODY)
+    assert done.returncode == code, done.stderr
+    assert says in paragraph(done)
 
 
 def test_a_defect_is_not_taken_for_a_difference(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,11 +34,17 @@ FOREIGN = {
 }
 
 
-def modules() -> Iterator[tuple[str, str, ast.Module]]:
+@functools.cache
+def modules() -> list[tuple[str, str, list[tuple[str, bool]]]]:
+    """Group, name and imports (see `imported`) of every module."""
+    found = []
     for path in sorted(ROOT.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         if parts != ("__init__",):
-            yield parts[0], "/".join(parts), ast.parse(path.read_text(encoding="utf-8"))
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            imports = list(imported(tree, len(parts) - 1))
+            found.append((parts[0], "/".join(parts), imports))
+    return found
 
 
 def imported(tree: ast.Module, depth: int) -> Iterator[tuple[str, bool]]:
@@ -65,9 +72,8 @@ def test_every_module_has_a_layer() -> None:
 
 def test_imports_point_downwards() -> None:
     wrong = []
-    for group, name, tree in modules():
-        depth = name.count("/")
-        for target, ours in imported(tree, depth):
+    for group, name, imports in modules():
+        for target, ours in imports:
             if not ours or target in (group, "__version__"):
                 continue
             own, other = layer(group), layer(target)
@@ -81,8 +87,8 @@ def test_imports_point_downwards() -> None:
 def test_only_some_import(library: str) -> None:
     users = {
         name
-        for group, name, tree in modules()
-        for target, ours in imported(tree, name.count("/"))
+        for group, name, imports in modules()
+        for target, ours in imports
         if not ours and target == library and group not in FOREIGN[library]
     }
     assert not users
