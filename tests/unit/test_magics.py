@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-from ipydock.models import Capture
+from ipydock.magics.result import Dockerized
+from ipydock.models import Capture, Program
 from tests import samples
 
 LOAD = "%load_ext ipydock"
@@ -116,6 +118,7 @@ def test_one_cell_alone(kernel: Kernel) -> None:
 
 STATE = """
 import os
+import re
 from ipydock.capture import watch
 calls = [c.__name__ for c in get_ipython().events.callbacks["pre_run_cell"]]
 print(watch._watching, type(os.environ) is watch.environ.PLAIN, "_before_cell" in calls,
@@ -142,3 +145,22 @@ def test_reloading_misses_nothing(kernel: Kernel) -> None:
     kernel.run(LOAD)
     kernel.run("%reload_ext ipydock")
     assert kernel.run(STATE).split()[:5] == ["True", "False", "True", "True", "0"]
+
+
+def test_the_view_in_a_notebook() -> None:
+    many = tuple(Program(name=f"program{n}", evidence=()) for n in range(20))
+    found = samples.capture(
+        programs=many,
+        env_names=("<b>NAME</b>",),
+        requested=(samples.requested("cv2", "opencv-python", None, guess=True),),
+        warnings=("Look out.", "Look out."),
+    )
+    html = Dockerized(found)._repr_mimebundle_()[0]["text/html"]
+    order = ["needs Python", "Look out.", "Doubtful", "System packages", "Programs", "Known from"]
+    assert sorted(order, key=html.index) == order
+    assert html.count("Look out.") == 1
+    # Long parts are folded, what is doubtful is not; colours are the theme's.
+    assert re.search(r"<summary[^>]*><strong>Programs</strong> <span[^>]*>20</span>", html)
+    assert not re.search(r"<summary[^>]*><strong>Doubtful", html)
+    assert "&lt;b&gt;NAME" in html and "<b>NAME" not in html
+    assert not re.search(r"(?<!, )#[0-9a-f]{3,6}\b", html)
