@@ -63,7 +63,7 @@ def expression(request: Mapping[str, Any]) -> str:
     """An expression that answers a request (`ipydock.capture.inside`) in a Python from 3.8 on.
 
     For ``user_expressions`` of an ``execute_request`` that is ``silent`` and has
-    ``store_history`` off. It is about 25 kB long.
+    ``store_history`` off. It is about 27 kB long.
     """
     return EXPRESSION.format(code=_code(), request=json.dumps(request))
 
