@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,8 +97,22 @@ class DockerizeMagics(Magics):
         else:
             located = locate(shell, options["notebook"], running(shell))
         # What ipydock opens and imports from here on is none of the notebook's.
-        with watch.paused(), progress_for(shell) as progress:
+        with watch.paused(), _quiet(), progress_for(shell) as progress:
             return _stages(located, options, progress)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Where a notebook shows all log messages, those of our libraries are none of its own."""
+    loggers = [logging.getLogger(name) for name in ("docker", "urllib3", "asyncio", "nbclient")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(max(logger.level, logging.WARNING))
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _parse(line: str) -> dict[str, Any]:

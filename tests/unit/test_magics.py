@@ -147,6 +147,16 @@ def test_reloading_misses_nothing(kernel: Kernel) -> None:
     assert kernel.run(STATE).split()[:5] == ["True", "False", "True", "True", "0"]
 
 
+def test_a_notebook_that_logs_everything_sees_no_messages_of_ours(kernel: Kernel) -> None:
+    kernel.run("import logging, sys\nlogging.basicConfig(level=logging.DEBUG, stream=sys.stdout)")
+    kernel.run(LOAD)
+    assert "DEBUG" in kernel.run("logging.getLogger('docker').debug('mine')")
+    # The engine that does not answer is asked, and left.
+    kernel.run("import os; os.environ['DOCKER_HOST'] = 'tcp://127.0.0.1:9'")
+    assert "DEBUG" not in kernel.run(ASK.replace("--engine venv", ""))
+    assert "DEBUG" in kernel.run("logging.getLogger('docker').debug('mine')")
+
+
 def test_the_view_in_a_notebook() -> None:
     many = tuple(Program(name=f"program{n}", evidence=()) for n in range(20))
     found = samples.capture(
