@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shlex
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -180,10 +181,19 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
     result = replace(result, rerun=executed)
     if executed.failure and not options["do_verify"]:  # a verdict says it itself
         result = replace(result, notes=(*result.notes, executed.failure))
-    return replace(result, verdict=_verdict(notebook, executed)) if options["do_verify"] else result
+    if not options["do_verify"]:
+        return result
+    verdict = pipeline.compare(notebook, executed)
+    saved = _saved(notebook) if verdict.verdict in ("differs", "failed") else ()
+    return replace(result, verdict=verdict, notes=(*result.notes, *saved))
 
 
-def _verdict(notebook: Notebook, executed: Any) -> Any:
-    from .. import pipeline
-
-    return pipeline.compare(notebook, executed)
+def _saved(notebook: Notebook) -> tuple[str, ...]:
+    """What the outputs were compared with: a kernel cannot see those that are not saved yet."""
+    if notebook.path is None:
+        return ()
+    when = time.strftime("%H:%M:%S", time.localtime(notebook.path.stat().st_mtime))
+    return (
+        f"Compared with the outputs in {notebook.name} as it was saved at {when}; save it first to "
+        "compare with what it shows now.",
+    )

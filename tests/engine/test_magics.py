@@ -170,6 +170,18 @@ def test_verify_from_a_cell_and_then_from_the_terminal(tmp_path: Path) -> None:
     assert found["image"]["cached"] is True
 
 
+@pytest.mark.engine
+def test_what_differs_may_only_be_unsaved(tmp_path: Path) -> None:
+    nb = samples.write(
+        tmp_path / "x.ipynb",
+        samples.code("print(2)", samples.stream("1\n"), count=1),
+        samples.code(f"{LOAD}\n%dockerize --engine docker --verify", count=2),
+    )
+    text = shown(play(nb)[1])["text/plain"]
+    assert "differs" in text
+    assert "Compared with the outputs in x.ipynb as it was saved at" in text
+
+
 def test_plain_ipython_works_in_text(tmp_path: Path) -> None:
     typed = f"import six\n{LOAD}\n%dockerize --engine venv\n%dockerize -h\n"
     done = subprocess.run(

@@ -206,7 +206,7 @@ def test_the_whole_capture(tmp_path: Path) -> None:
     assert [(file["path"], file["policy"]) for file in found["files_read"]] == [("x.csv", "copy")]
     assert found["files_read"][0]["evidence"][0]["cell"] == 0
     assert "session" in found["sources"]
-    assert any("cell 2 (KeyError)" in text for text in found["warnings"])
+    assert any("KeyError in cell 2" in text for text in found["warnings"])
 
 
 def test_bad_usage_is_one_paragraph(tmp_path: Path, bare: Path) -> None:
