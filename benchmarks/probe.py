@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 from ipydock.capture import inject
 
@@ -132,8 +133,7 @@ def main() -> int:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         for number in range(PIECES * 1000):
-            with open(f"{folder}/{number}", "w") as file:  # noqa: PTH123
-                file.write("x")
+            Path(folder, str(number)).write_text("x")
         for name, setup in WORKLOADS.items():
             runs = [repeat(options.python, setup, folder) for _ in range(options.repeats)]
             seconds, empty, watched, noise = zip(*runs, strict=True)

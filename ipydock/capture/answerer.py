@@ -106,6 +106,7 @@ class Answerer:
     def _exchange(self, request: bytes) -> bytes:
         """Send a line and wait for one that is an answer; empty if the process ends before."""
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
+        # For the type checker alone: `process.spawn` makes pipes of all three.
         assert stdin is not None and stdout is not None and stderr is not None  # noqa: S101
         deadline = time.monotonic() + PATIENCE
         os.set_blocking(stdin.fileno(), False)

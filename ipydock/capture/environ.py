@@ -19,6 +19,7 @@ _note: Callable[[str, Any], None] | None = None  # takes a name and the frame of
 _passing: list[Any] = [None, None]  # who goes over all names, and where they are
 
 
+# A class that is found when this runs, and that only CPython's os module has.
 class _Environ(PLAIN):  # type: ignore[misc]
     def __getitem__(self, key: Any) -> Any:
         if _note is not None and isinstance(key, str):
@@ -59,7 +60,7 @@ def _place(frame: Any) -> tuple[int, int] | None:
 
 def watch(note: Callable[[str, Any], None]) -> None:
     """Call ``note`` with each name that is read, and the frame of the code that reads it."""
-    global _note  # noqa: PLW0603
+    global _note  # noqa: PLW0603 - os.environ is one for the process, and so is this
     if type(os.environ) is PLAIN:  # else somebody has put something of their own there
         os.environ.__class__ = _Environ
         _note = note
@@ -67,7 +68,7 @@ def watch(note: Callable[[str, Any], None]) -> None:
 
 def restore() -> None:
     """Make ``os.environ`` what it was."""
-    global _note  # noqa: PLW0603
+    global _note  # noqa: PLW0603 - os.environ is one for the process, and so is this
     _note = None
     if type(os.environ) is _Environ:
         os.environ.__class__ = PLAIN

@@ -123,7 +123,7 @@ def _program(given: str) -> str:
     if os.sep in given:
         path = Path(given).expanduser()
         if path.is_file() and os.access(path, os.X_OK):
-            return os.path.abspath(path)  # noqa: PTH100
+            return os.path.abspath(path)  # noqa: PTH100 - as above
         what = "is not a program" if path.exists() else "does not exist"
         if path.is_dir():
             what = "is a folder without a Python in it"

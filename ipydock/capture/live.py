@@ -3,6 +3,8 @@
 What is loaded in it and by whom, which modules the notebook's own variables hold, what it used
 since it is watched, and what else its results depend on.
 """
+# Paths are compared as text here, links unresolved, for each of thousands of modules:
+# ruff: noqa: PTH100, PTH118
 
 from __future__ import annotations
 
@@ -68,12 +70,12 @@ def _session(environment: Environment, request: dict[str, Any]) -> dict[str, Any
         # multiprocessing has the main module under a second name.
         if not isinstance(file, str) or module is modules.get("__main__"):
             continue
-        owner = _owner(environment, name, os.path.abspath(file), owners)  # noqa: PTH100
+        owner = _owner(environment, name, os.path.abspath(file), owners)
         if owner is None and environment.is_local(file):
             local[name] = environment.relative(file)
             code.append(file)
-        elif owner is None and _is_ones_own(environment, name, os.path.abspath(file)):  # noqa: PTH100
-            local[name] = os.path.abspath(file)  # noqa: PTH100
+        elif owner is None and _is_ones_own(environment, name, os.path.abspath(file)):
+            local[name] = os.path.abspath(file)
     result = answer_from(environment, request)
     history = _history()
     result["loaded"] = _loaded(modules, owners)
@@ -198,7 +200,7 @@ def _watched(
             demanded.append([owner, user, count])
     # Files of a package that is installed in editable form are the package's, as in site-packages.
     outside = tuple(
-        os.path.join(dist.editable, "")  # noqa: PTH118
+        os.path.join(dist.editable, "")
         for dist in environment.installation.all
         if dist.editable and not environment.is_local(dist.editable)
     )

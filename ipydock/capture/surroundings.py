@@ -40,7 +40,8 @@ def is_module(value: object) -> bool:
 
 def contents(module: object) -> dict[str, Any]:
     """A module's variables; those of a lazy one as they are, without loading it."""
-    return object.__getattribute__(module, "__dict__")  # type: ignore[no-any-return]
+    found: dict[str, Any] = object.__getattribute__(module, "__dict__")
+    return found
 
 
 def naming(kind: type) -> Callable[[Any], Any] | None:

@@ -179,6 +179,7 @@ def _path(arguments: str, folder: str, *, last: bool = False) -> str:
         before = arguments[: arguments.index('"')]
     if bases := _FOLDER.findall(before):
         folder = unescape(bases[-1])
+    # As text: the traced machine's state is gone, so that no link may be resolved here.
     return os.path.normpath(os.path.join(folder, unescape(texts[-1 if last else 0])))  # noqa: PTH118
 
 

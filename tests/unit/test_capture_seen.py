@@ -12,7 +12,7 @@ from ipydock.notebook import Notebook, load
 
 WATCHED = {
     "since": 0,
-    "opened": [["/work/a.csv", "read", 3], ["/work/b.csv", "write", 9]],
+    "opened": [["/home/ada/a.csv", "read", 3], ["/home/ada/b.csv", "write", 9]],
     "programs": [["/usr/bin/dot", 3]],
     "hosts": [["example.org", 4]],
     "env_names": [["TOKEN", 3]],
@@ -39,7 +39,7 @@ def test_an_execution_is_the_cell_with_its_text(tmp_path: Path) -> None:
     found = session(tmp_path).findings()
     read, written = found.paths
     assert (read.path, read.use, read.place.number, read.place.cell) == (
-        "/work/a.csv",
+        "/home/ada/a.csv",
         "read",
         2,
         2,
@@ -60,10 +60,10 @@ def test_a_run_tells_which_cells_it_executed(tmp_path: Path) -> None:
 
 
 def test_what_the_trace_saw_has_no_cell(tmp_path: Path) -> None:
-    traced = {"opened": [["/work/x.h5", "read"]], "programs": ["/bin/ls"], "hosts": ["1.2.3.4"]}
+    traced = {"opened": [["/home/ada/x.h5", "read"]], "programs": ["/bin/ls"], "hosts": ["1.2.3.4"]}
     found = session(tmp_path, traced=traced).findings()
     last = found.paths[-1]
-    assert (last.path, last.place.source, last.place.number) == ("/work/x.h5", "trace", None)
+    assert (last.path, last.place.source, last.place.number) == ("/home/ada/x.h5", "trace", None)
     assert found.programs[-1][0] == "/bin/ls"
     assert found.hosts[-1][0] == "1.2.3.4"
 
