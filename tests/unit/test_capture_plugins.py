@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import uv
@@ -12,18 +11,9 @@ import uv
 from ipydock.capture import capture
 from ipydock.capture.findings import Place, Use
 from ipydock.capture.plugins import ASKED, behind, on_demand
-from ipydock.notebook import Notebook, load
+from tests.environments import nb
 
 PLACE = Place("df.x()", cell=0, number=1, line=1)
-
-
-def nb(*sources: str, folder: Path) -> Notebook:
-    cells: list[dict[str, Any]] = [
-        {"cell_type": "code", "metadata": {}, "source": s, "outputs": [], "execution_count": None}
-        for s in sources
-    ]
-    document = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
-    return load(document, folder=folder, name="nb.ipynb")
 
 
 @pytest.fixture(scope="session")
