@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-Stage: TypeAlias = Literal["capture", "synthesize", "build", "rerun", "compare"]
+Stage: TypeAlias = Literal[
+    "capture", "synthesize", "build", "rerun", "compare", "push", "save", "load"
+]
 CellOutcome: TypeAlias = Literal["ok", "error", "timeout", "died"]
 
 
@@ -40,6 +42,19 @@ class StepFinished:
     step: str
     seconds: float
     cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far a stage is: ``done`` of ``total``, which is None where it is not known.
+
+    ``unit`` is ``B`` for bytes, else the noun that is counted.
+    """
+
+    stage: Stage
+    done: int
+    total: int | None
+    unit: str = "B"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +107,7 @@ Event: TypeAlias = (
     StageStarted
     | StepStarted
     | StepFinished
+    | Progressed
     | LogLine
     | CellStarted
     | CellFinished

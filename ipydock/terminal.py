@@ -13,15 +13,24 @@ from .events import (
     CellStarted,
     Event,
     LogLine,
+    Progressed,
     StageFinished,
     StageStarted,
     StepFinished,
     StepStarted,
     Warned,
 )
-from .folding import fold_warnings
+from .folding import fold_warnings, size_in_words
 
 _WORTH_A_LINE = 0.5  # seconds: what took less is counted, not listed
+
+
+def progress_in_words(event: Progressed) -> str:
+    """How far a stage is, such as ``120.0 MB of 600.0 MB`` or ``3 of 7 layers``."""
+    if event.unit == "B":
+        done = size_in_words(event.done)
+        return done if event.total is None else f"{done} of {size_in_words(event.total)}"
+    return f"{event.done}{'' if event.total is None else f' of {event.total}'} {event.unit}"
 
 
 class TerminalProgress:
@@ -92,6 +101,8 @@ class TerminalProgress:
                 self._live(event.title)
             case StepFinished():
                 self._step(event)
+            case Progressed():
+                self._live(progress_in_words(event), event.done, event.total)
             case CellStarted():
                 self._live(f"cell {event.number} of {event.total}", event.number - 1, event.total)
             case CellFinished():
