@@ -18,6 +18,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from . import streams
 from .engine.interface import Engine, KernelProcess
+from .engine.labels import session
 from .errors import (
     CellTimeout,
     EngineError,
@@ -27,9 +28,18 @@ from .errors import (
     KernelStartError,
     RerunError,
 )
-from .events import CellFinished, CellOutcome, CellStarted, OnEvent, StageFinished, StageStarted
+from .events import (
+    CellFinished,
+    CellOutcome,
+    CellStarted,
+    Event,
+    OnEvent,
+    StageFinished,
+    StageStarted,
+)
 from .files import write_atomic
 from .kernel.manager import RELAY_COMMAND, ContainerKernelManager, running_kernel
+from .kernel.runlog import About
 from .models import CellRun, Image, Limits, Rerun
 from .notebook import Notebook, code_cells, may_raise, stripped
 
@@ -106,7 +116,8 @@ async def execute(
     node = nbformat.reads(stripped(notebook.node), as_version=4)
 
     try:
-        runs, failure = await _run(node, image, engine, limits, on_event)
+        about = About(notebook.name, image.tag, image.recipe, engine.name, session())
+        runs, failure = await _run(node, image, engine, limits, on_event, about=about)
     except KernelStartError as error:
         if (gone := await asyncio.to_thread(_gone, engine)) is not None:
             raise gone from error
@@ -137,7 +148,7 @@ async def execute(
 
 
 async def _run(
-    node: Any, image: Image, engine: Engine, limits: Limits, on_event: OnEvent
+    node: Any, image: Image, engine: Engine, limits: Limits, on_event: OnEvent, *, about: About
 ) -> tuple[tuple[CellRun, ...], IpydockError | None]:
     """Run the cells of ``node`` in place, in a container that is gone afterwards."""
 
@@ -145,10 +156,21 @@ async def _run(
         return engine.kernel(image, command=RELAY_COMMAND, limits=limits)
 
     async with (
-        running_kernel(start, start_timeout=START_TIMEOUT, graceful=False) as manager,
+        running_kernel(start, start_timeout=START_TIMEOUT, graceful=False, about=about) as manager,
         connected(manager, node, limits) as client,
     ):
-        runs, failure = await run_cells(client, manager, limits, on_event)
+
+        def noting(event: Event) -> None:
+            match event:
+                case CellStarted():
+                    manager.note(f"cell {event.number} of {event.total}")
+                case CellFinished():
+                    manager.note(f"cell {event.number}: {event.outcome}, {event.seconds:.1f} s")
+                case _:
+                    pass
+            on_event(event)
+
+        runs, failure = await run_cells(client, manager, limits, noting)
         for run in runs:
             cell = node["cells"][run.index]
             cell["outputs"] = streams.joined(cell["outputs"])

@@ -193,6 +193,8 @@ def _warnings(
 class _OwnKernel:
     """A kernel of the user's own interpreter, in the notebook's folder."""
 
+    name = ""
+
     def __init__(
         self, interpreter: Interpreter, notebook: Notebook, before: tuple[str, ...]
     ) -> None:

@@ -17,6 +17,8 @@ class LocalKernelProcess:
     is added to the environment.
     """
 
+    name = "ipydock-local"
+
     def __init__(
         self,
         *,

@@ -19,6 +19,7 @@ from . import labels
 from .buildlog import BuildLog
 from .client import BuildClient, build_client, executables
 from .containers import ended, killed_for_memory, new_name, run_options
+from .docker_objects import DockerObjects
 from .interface import EngineInfo
 
 _MEMORY_SHARE = 0.9  # of the engine's memory, where the user sets no limit
@@ -71,6 +72,11 @@ class DockerEngine:
     def identity(self) -> str:
         """The id of the daemon."""
         return str(self._daemon.get("ID", self._address))
+
+    @property
+    def objects(self) -> DockerObjects:
+        """Its images and containers that carry our labels."""
+        return DockerObjects(self._sdk, self._address, self._faults)
 
     def resolve(self, base: str, *, cancel: Cancellation | None = None) -> str:
         """The base with the digest that its registry says it stands for now."""
@@ -250,7 +256,7 @@ class DockerKernel:
 
     def __init__(self, plan: ProcessPlan, name: str, sdk: Any, memory: str) -> None:
         self.plan = plan
-        self._name = name
+        self.name = name
         self._sdk = sdk
         self._memory = memory
         self._since = int(time.time()) - 1
@@ -267,7 +273,7 @@ class DockerKernel:
             events = self._sdk.api.events(
                 since=self._since,
                 until=int(time.time()) + 1,
-                filters={"container": self._name, "event": "oom"},
+                filters={"container": self.name, "event": "oom"},
                 decode=True,
             )
             return any(True for _ in events)
@@ -280,7 +286,7 @@ class DockerKernel:
         import requests
 
         with contextlib.suppress(docker.errors.APIError, requests.RequestException):
-            self._sdk.api.remove_container(self._name, force=True, v=True)
+            self._sdk.api.remove_container(self.name, force=True, v=True)
 
 
 def _no_buildkit() -> EngineError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..events import OnEvent
+from ..managed import ManagedContainer, ManagedImage
 from ..models import Image, Limits, Recipe
 from ..process import Cancellation, ProcessPlan
 
@@ -33,6 +34,10 @@ class KernelProcess(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """The container's, by which `ipydock logs` finds its log; empty where none is kept."""
+
+    @property
     def plan(self) -> ProcessPlan:
         """The process to start on the host."""
 
@@ -43,12 +48,57 @@ class KernelProcess(Protocol):
         """Remove whatever is left of it. May be called at any time and more than once."""
 
 
+class Objects(Protocol):
+    """What an engine has of ours, by our labels.
+
+    The methods that change something take the whole id (or one of an image's names) of an image or
+    container that was listed before; one that has gone meanwhile is no error.
+    """
+
+    def images(self) -> list[ManagedImage]:
+        """The images with our labels, those included that were made by hand from one of them."""
+
+    def containers(self) -> list[ManagedContainer]:
+        """The containers with our labels, running or not."""
+
+    def other(self, name: str) -> str:
+        """What else of the engine is called so: ``image``, ``container``, or empty for nothing."""
+
+    def log(self, container: str, tail: int | None) -> str:
+        """The engine's own log of a container, all of it or its last lines."""
+
+    def stop(self, container: str) -> None:
+        """End a container: asked first, killed after a few seconds."""
+
+    def remove_container(self, container: str) -> None:
+        """Remove a container, running or not, with its anonymous volumes."""
+
+    def remove_image(self, image: str) -> None:
+        """Remove an image by its id with all its names, or one of its names.
+
+        Raises:
+            InputError: a container uses it.
+        """
+
+    def command(self, *words: str) -> ProcessPlan:
+        """The engine's client with these words, such as ``push NAME``; it finds credentials itself.
+
+        Raises:
+            InputError: nothing can be moved from or to this engine.
+            EngineError: there is no such client.
+        """
+
+
 class Engine(Protocol):
     """A way of making images and of starting kernels in them."""
 
     @property
     def name(self) -> str:
         """``docker``, ``podman`` or ``venv``."""
+
+    @property
+    def objects(self) -> Objects:
+        """What it has of ours."""
 
     def info(self) -> EngineInfo:
         """Say what this engine is. Raises `EngineError` if it does not answer."""

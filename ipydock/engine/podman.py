@@ -21,6 +21,7 @@ from .buildlog import BuildLog
 from .client import executables
 from .containers import ended, killed_for_memory, new_name, run_options
 from .interface import EngineInfo
+from .podman_objects import PodmanObjects
 
 
 class PodmanEngine:
@@ -68,6 +69,11 @@ class PodmanEngine:
     def identity(self) -> str:
         """There is one for each user; its images are kept in one place."""
         return self.name
+
+    @property
+    def objects(self) -> PodmanObjects:
+        """Its images and containers that carry our labels."""
+        return PodmanObjects(self._program, self._run)
 
     def resolve(self, base: str, *, cancel: Cancellation | None = None) -> str:
         """The base with the digest that its registry says it stands for now; it is pulled."""
@@ -183,7 +189,7 @@ class PodmanKernel:
     def __init__(self, plan: ProcessPlan, engine: PodmanEngine, name: str, memory: str) -> None:
         self.plan = plan
         self._engine = engine
-        self._name = name
+        self.name = name
         self._memory = memory
 
     def why_ended(self, returncode: int | None) -> str:
@@ -194,7 +200,7 @@ class PodmanKernel:
 
     def remove(self) -> None:
         """Remove the container, running or not; nothing happens if it is gone already."""
-        self._engine.remove_container(self._name)
+        self._engine.remove_container(self.name)
         if self.plan.cwd is not None:
             shutil.rmtree(self.plan.cwd, ignore_errors=True)
 

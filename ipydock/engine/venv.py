@@ -26,6 +26,7 @@ from ..process import Cancellation, ProcessPlan, run
 from .buildlog import BuildLog
 from .containers import ended
 from .interface import EngineInfo
+from .venv_objects import VenvObjects
 
 WEAKER = (
     "Without a container this is weaker: system packages are this machine's, and the notebook can "
@@ -53,6 +54,11 @@ class VenvEngine:
     def identity(self) -> str:
         """There is one."""
         return self.name
+
+    @property
+    def objects(self) -> VenvObjects:
+        """Its environments."""
+        return VenvObjects(_environments(), _COMPLETE)
 
     def resolve(self, base: str, *, cancel: Cancellation | None = None) -> str:
         """The base as it is: there is no image to look up, and none is used."""
@@ -212,6 +218,7 @@ class VenvKernel:
 
     def __init__(self, plan: ProcessPlan, scratch: Path) -> None:
         self.plan = plan
+        self.name = scratch.name
         self._scratch = scratch
 
     def why_ended(self, returncode: int | None) -> str:

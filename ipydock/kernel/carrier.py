@@ -27,6 +27,7 @@ from .wire import Decoder, Frames, Ports, pack
 
 if TYPE_CHECKING:
     from ..engine.interface import KernelProcess
+    from .runlog import RunLog
 
 PROBE = b"ipydock-probe"  # the identity under which we ask whether the kernel answers
 PATIENCE = 1.0  # seconds that the process gets to end by itself once its kernel has
@@ -45,6 +46,7 @@ class Carrier(threading.Thread):
         process: the relay's process, or a client of its engine, with pipes on all streams.
         first: what the relay gets before anything that clients send.
         welcome: makes the message that greets a new subscriber of a topic.
+        log: gets the container's standard error and how it ended; closed at the end.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Carrier(threading.Thread):
         process: subprocess.Popen[bytes],
         first: Iterable[bytes],
         welcome: Callable[[bytes], Frames],
+        log: RunLog | None = None,
     ) -> None:
         super().__init__(name="ipydock-kernel", daemon=True)
         if not (process.stdin and process.stdout and process.stderr):
@@ -70,6 +73,7 @@ class Carrier(threading.Thread):
         self.why = ""
         """One sentence on why it ended, once it is gone; empty if it was expected to."""
         self._kernel, self._process, self._welcome = kernel, process, welcome
+        self.log = log
         self._in, self._out, self._err = process.stdin, process.stdout, process.stderr
         os.set_blocking(self._in.fileno(), False)
         self._channels = {socket: channel for channel, socket in ports.sockets.items()}
@@ -188,6 +192,8 @@ class Carrier(threading.Thread):
 
     def _keep(self, data: bytes) -> None:
         self._tail = (self._tail + data)[-KEPT_BYTES:]
+        if self.log is not None:
+            self.log.stderr(data)
 
     def _greet(self, data: bytes) -> bytes:
         """What follows the relay's first word. What comes before it is not ours."""
@@ -257,6 +263,9 @@ class Carrier(threading.Thread):
             self.why = f"It is not known why the kernel ended: {error.message}"
         finally:
             self._set_ended(1)
+            if self.log is not None:
+                self.log.note(self.why or "The kernel was ended.")
+                self.log.close()
             self._remove()
 
     def _take_last_errors(self) -> None:

@@ -11,6 +11,7 @@ from jupyter_client.manager import AsyncKernelManager
 
 from . import RELAY_COMMAND
 from .provisioner import ContainerProvisioner
+from .runlog import About
 
 if TYPE_CHECKING:
     from ..engine.interface import KernelProcess
@@ -32,7 +33,12 @@ class ContainerKernelManager(AsyncKernelManager):
     provisioner: ContainerProvisioner
 
     def __init__(
-        self, *, start: Callable[[], KernelProcess], start_timeout: float = 60.0, **kwargs: Any
+        self,
+        *,
+        start: Callable[[], KernelProcess],
+        start_timeout: float = 60.0,
+        about: About | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._spec = KernelSpec(
@@ -45,6 +51,7 @@ class ContainerKernelManager(AsyncKernelManager):
             parent=self, kernel_spec=self._spec, start_timeout=start_timeout
         )
         self.provisioner.start = start
+        self.provisioner.about = about
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -61,9 +68,16 @@ class ContainerKernelManager(AsyncKernelManager):
         """The last lines of the container's standard error."""
         return self.provisioner.stderr
 
+    def note(self, text: str) -> None:
+        """Add a line to the kernel's log, if one is kept."""
+        self.provisioner.note(text)
+
 
 def container_kernel_manager(
-    start: Callable[[], KernelProcess], *, start_timeout: float = 60.0
+    start: Callable[[], KernelProcess],
+    *,
+    start_timeout: float = 60.0,
+    about: About | None = None,
 ) -> ContainerKernelManager:
     """A manager of kernels in containers, which is not started yet.
 
@@ -71,8 +85,9 @@ def container_kernel_manager(
         start: prepares a container, each time a new one, such as
             ``lambda: engine.kernel(image, command=RELAY_COMMAND, limits=limits)``.
         start_timeout: seconds that a kernel may take from its start to its first answer.
+        about: what it is for; then a log of it is kept on this machine.
     """
-    return ContainerKernelManager(start=start, start_timeout=start_timeout)
+    return ContainerKernelManager(start=start, start_timeout=start_timeout, about=about)
 
 
 @asynccontextmanager
@@ -82,6 +97,7 @@ async def running_kernel(
     start_timeout: float = 60.0,
     graceful: bool = True,
     arguments: Sequence[str] = (),
+    about: About | None = None,
 ) -> AsyncIterator[ContainerKernelManager]:
     """A started kernel, shut down at the end of the block whatever happens in it.
 
@@ -92,7 +108,7 @@ async def running_kernel(
     Raises:
         KernelStartError: the kernel never answered; nothing is left of it.
     """
-    manager = container_kernel_manager(start, start_timeout=start_timeout)
+    manager = container_kernel_manager(start, start_timeout=start_timeout, about=about)
     try:
         await manager.start_kernel(extra_arguments=list(arguments))
         yield manager

@@ -18,6 +18,7 @@ from ..errors import InputError, KernelStartError
 from ..process import spawn
 from .carrier import PROBE, Carrier
 from .relay import RELAY, SHELL
+from .runlog import About, RunLog
 from .wire import Ports, pack
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class ContainerProvisioner(KernelProvisionerBase):
         60.0, config=True, help="Seconds that a kernel may take from its start to its first answer."
     )
 
+    about: About | None = None
+    """What the kernel is for: then a log is kept of each start, see `ipydock.kernel.runlog`."""
+
     _ports: Ports | None = None
     _carrier: Carrier | None = None  # of the kernel that there is
     _last: Carrier | None = None  # of that one, or else of the one before
@@ -61,6 +65,11 @@ class ContainerProvisioner(KernelProvisionerBase):
     def stderr(self) -> str:
         """The last lines of the container's standard error, up to 200."""
         return "" if self._last is None else self._last.stderr
+
+    def note(self, text: str) -> None:
+        """Add a line to the log of the kernel that runs, if one is kept."""
+        if self._carrier is not None and self._carrier.log is not None:
+            self._carrier.log.note(text)
 
     # --- what jupyter_client asks ----------------------------------------------------------------
 
@@ -174,7 +183,12 @@ class ContainerProvisioner(KernelProvisionerBase):
                 kernel.remove()
                 raise
             self._carrier = self._last = Carrier(
-                ports=ports, kernel=kernel, process=process, first=first, welcome=welcome
+                ports=ports,
+                kernel=kernel,
+                process=process,
+                first=first,
+                welcome=welcome,
+                log=RunLog(kernel.name, self.about) if self.about and kernel.name else None,
             )
             self._carrier.start()
             return self._carrier

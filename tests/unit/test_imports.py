@@ -17,7 +17,7 @@ ROOT = Path(ipydock.__file__).parent
 
 # Lower layers first; a module imports from lower layers and from its own group alone.
 LAYERS = (
-    {"errors", "events", "models", "process", "files", "hosts", "layout", "credentials"}
+    {"errors", "events", "models", "managed", "process", "files", "hosts", "layout", "credentials"}
     | {"notebook", "notebook_v4"},
     {"capture", "recipe", "engine"},
     {"kernel", "rerun", "session", "compare", "aio", "pipeline", "render", "folding", "streams"}

@@ -1,0 +1,48 @@
+"""Layers told apart: which are shared between images, and what an image is made on top of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from ..managed import Layer
+from . import labels
+
+
+def chains(diff_ids: Sequence[str]) -> Iterator[str]:
+    """What tells each layer with all below it: the chain ids of the OCI image specification."""
+    chain = ""
+    for diff_id in diff_ids:
+        both = f"{chain} {diff_id}".encode()
+        chain = f"sha256:{hashlib.sha256(both).hexdigest()}" if chain else diff_id
+        yield chain
+
+
+def layers_of(
+    diff_ids: Sequence[str], sizes: Sequence[int], foreign: Collection[str]
+) -> tuple[Layer, ...]:
+    """The layers with their sizes; none where it is not known which size belongs to which."""
+    if len(diff_ids) != len(sizes):
+        return ()
+    return tuple(
+        Layer(chain=chain, size_bytes=size, foreign=chain in foreign)
+        for chain, size in zip(chains(diff_ids), sizes, strict=True)
+    )
+
+
+def derived(images: Mapping[str, tuple[Mapping[str, str], Sequence[str]]]) -> set[str]:
+    """The ids of the images that somebody made from one of ours and that inherited its labels.
+
+    Args:
+        images: labels and diff ids of each image that has our labels, by id.
+    """
+    found = set()
+    for name, (said, layers) in images.items():
+        if said.get(labels.MANAGED) != "image":  # a container of a rerun that was committed
+            found.add(name)
+            continue
+        for other, (others, below) in images.items():
+            same = others.get(labels.RECIPE) == said.get(labels.RECIPE) and other != name
+            if same and len(below) < len(layers) and tuple(layers[: len(below)]) == tuple(below):
+                found.add(name)
+    return found
