@@ -6,26 +6,32 @@ import shutil
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from . import __version__
-from .engine.client import build_client
+from .engine.capabilities import ENOUGH_DISK
 from .engine.interface import Engine
 from .engine.select import NAMES, connect
 from .errors import EngineError, IpydockError
 from .hosts import ca_bundle, cache_folder
 
 BASE = "python:3.12-slim-bookworm"  # any base will do
-ENOUGH_DISK = 5e9  # bytes: an image of a data-science notebook takes 0.6 GB, its build caches more
+
+
+_SIGN = {True: ("✓", "green"), False: ("✗", "red"), None: ("·", "dim")}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. ``mend`` is empty where nothing is wrong."""
+    """One thing that was looked at, ``ok`` or not; None where that cannot be told.
+
+    ``mend`` is empty where nothing is to be done.
+    """
 
     name: str
-    ok: bool
+    ok: bool | None
     says: str
     mend: str = ""
 
@@ -38,7 +44,6 @@ def examine() -> list[Finding]:
     """Look at the engines, the disk, the certificates and the package index."""
     return [
         *(finding for name in NAMES for finding in _engine(name)),
-        _client(),
         _index(),
         _disk(),
         _certificates(),
@@ -48,13 +53,17 @@ def examine() -> list[Finding]:
 
 def view(findings: list[Finding]) -> RenderableType:
     """The findings as text, each with its mend."""
-    lines: list[Text] = []
+    table = Table.grid(padding=(0, 1), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for finding in findings:
-        sign = ("✓ ", "green") if finding.ok else ("✗ ", "red")
-        lines.append(Text.assemble(sign, (f"{finding.name:<14}", "bold"), finding.says))
+        sign, style = _SIGN[finding.ok]
+        says = Text(finding.says)
         if finding.mend:
-            lines.append(Text(f"  {'':<14}{finding.mend}", style="yellow"))
-    return Group(*lines)
+            says.append(f"\n{finding.mend}", style="yellow")
+        table.add_row(Text(sign, style=style), Text(finding.name, style="bold"), says)
+    return table
 
 
 def _engine(name: str) -> list[Finding]:
@@ -63,8 +72,13 @@ def _engine(name: str) -> list[Finding]:
         info = engine.info()
     except EngineError as error:
         return [Finding(name, ok=False, says=error.message, mend=error.hint)]
-    says = f"{info.version} at {info.address}. {info.isolation}"
-    found = [Finding(name, ok=not info.notes, says=says, mend=" ".join(info.notes))]
+    found = [
+        Finding(name, ok=not info.notes, says=f"{info.version} at {info.address}. {info.isolation}")
+    ]
+    found += (
+        Finding(f"  {one.name}", ok=one.able, says=one.says, mend=one.mend)
+        for one in engine.capabilities()
+    )
     if name == "docker":  # podman would pull it
         found.append(_registry(engine))
     return found
@@ -76,18 +90,6 @@ def _registry(engine: Engine) -> Finding:
     except IpydockError as error:
         return Finding("  base images", ok=False, says=error.message, mend=error.hint)
     return Finding("  base images", ok=True, says=f"{pinned[:60]}… can be had")
-
-
-def _client() -> Finding:
-    client = build_client()
-    if client is None:
-        return Finding(
-            "build client",
-            ok=False,
-            says="No docker client on the PATH can build with BuildKit.",
-            mend="Install docker-buildx-plugin (or docker-buildx), for --engine docker.",
-        )
-    return Finding("build client", ok=True, says=f"{' '.join(client.words[:2])} ({client.version})")
 
 
 def _index() -> Finding:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import queue
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -21,7 +22,9 @@ from typing import IO
 
 from .errors import Cancelled
 
-GRACE = 3.0  # seconds between asking a process group to end and killing it
+# Seconds between asking a process group to end and killing it. A cancelled command is to be gone
+# within 2 s; what was measured to be asked for (docker, podman, uv) ends in 0.1 s.
+GRACE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,21 @@ def spawn(plan: ProcessPlan) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def spawn_on(
+    plan: ProcessPlan, connection: socket.socket, errors: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Start a process whose standard input and output are a connection, in a group of its own."""
+    return subprocess.Popen(
+        plan.argv,
+        env=plan.env,
+        cwd=plan.cwd,
+        stdin=connection.fileno(),
+        stdout=connection.fileno(),
+        stderr=errors,
         start_new_session=True,
     )
 

@@ -3,23 +3,59 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..process import ProcessPlan, run
+from ..process import Completed, ProcessPlan, run
+
+# BuildKit adds a signed statement on each build to the image, which makes an index of it and its
+# digest another one at every build. Clients that add none do not know the variable.
+_NO_ATTESTATIONS = ("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
+_RELEVANT = ("DOCKER_", "BUILDX_", "PATH", "HOME")  # what a client's answers depend on
 
 
 @dataclass(frozen=True, slots=True)
 class BuildClient:
-    """A docker client that can build with BuildKit: the words before a build's options."""
+    """A docker client that can build with BuildKit: the words before a build's options.
+
+    ``driver`` is where buildx builds: ``docker`` is the engine itself; others (a container, a
+    remote BuildKit, Kubernetes) build elsewhere and hand the image over. It is empty for a classic
+    client, which builds in the engine. ``platforms`` are those that the builder says it can build
+    for, empty if it does not say.
+    """
 
     words: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
     version: str
+    driver: str = ""
+    builder: str = ""
+    platforms: tuple[str, ...] = ()
+
+    @property
+    def in_engine(self) -> bool:
+        """Whether it builds in the engine itself."""
+        return self.driver in ("", "docker")
+
+    @property
+    def says(self) -> str:
+        """What it is, in words."""
+        if not self.driver:
+            return f"{self.words[0]} with DOCKER_BUILDKIT=1 ({self.version})"
+        where = "in the engine" if self.in_engine else f"by the {self.driver} builder"
+        return f"{self.words[0]} buildx {where} {self.builder!r} ({self.version})"
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """The client to build with, if there is one, and what was wrong with those before it."""
+
+    client: BuildClient | None
+    said: tuple[str, ...] = ()
 
 
 def executables(name: str) -> Iterator[str]:
@@ -32,26 +68,99 @@ def executables(name: str) -> Iterator[str]:
             yield found
 
 
-@cache
-def build_client() -> BuildClient | None:
-    """The first docker client on the PATH that can drive BuildKit.
+def build_client(environ: Mapping[str, str] | None = None) -> BuildClient | None:
+    """The first docker client on the PATH that can drive BuildKit."""
+    return probe(environ).client
 
-    That is one with the buildx plug-in, or a classic one: before version 23 the client spoke
-    BuildKit itself when ``DOCKER_BUILDKIT=1`` was set.
+
+def probe(environ: Mapping[str, str] | None = None) -> Probed:
+    """Ask every docker client on the PATH what it can do, until one can build with BuildKit.
+
+    Args:
+        environ: what the clients are started with, which says which engine they talk to.
     """
+    given = os.environ if environ is None else environ
+    return _probe(tuple(sorted((k, v) for k, v in given.items() if k.startswith(_RELEVANT))))
+
+
+@cache
+def _probe(relevant: tuple[tuple[str, str], ...]) -> Probed:
+    environ = {**os.environ, **dict(relevant)}
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        if name not in dict(relevant):
+            environ.pop(name, None)
+    said: list[str] = []
     for docker in executables("docker"):
-        if version := _answers(docker, "buildx", "version"):
-            return BuildClient((docker, "buildx", "build", "--load"), (), version)
-        version = _answers(docker, "--version") or ""
-        major = version.removeprefix("Docker version ").split(".")[0]
-        if major.isdigit() and int(major) < 23:
-            return BuildClient((docker, "build"), (("DOCKER_BUILDKIT", "1"),), version)
-    return None
+        found = _buildx(docker, environ)
+        if isinstance(found, str):
+            said.append(found)
+            found = _classic(docker, environ)
+        if isinstance(found, BuildClient):
+            return Probed(found, tuple(said))
+        said.append(found)
+    return Probed(None, tuple(said) or ("There is no docker client on the PATH.",))
 
 
-def _answers(*argv: str) -> str | None:
+def _buildx(docker: str, environ: Mapping[str, str]) -> BuildClient | str:
+    """The client with buildx, if its current builder works; else what is wrong, in a sentence."""
+    done = _ask(environ, docker, "buildx", "inspect")
+    text = done.stdout if done else ""
+    fields = builder_fields(text)
+    driver, builder = fields.get("driver", ""), fields.get("name", "")
+    if done is None or done.returncode or not driver:
+        if _ask(environ, docker, "buildx", "version", well=True) is None:
+            return f"{docker} has no buildx plug-in."
+        said = last_line(done.stderr + "\n" + done.stdout) if done else "it did not answer"
+        return f"The current builder of {docker} buildx cannot be used: {said}"
+    if trouble := fields.get("error", ""):
+        return f"The builder {builder!r} of {docker} buildx does not answer: {trouble}"
+    return BuildClient(
+        # The engine's own builder keeps what it builds; others send it over when asked.
+        (docker, "buildx", "build", *(() if driver == "docker" else ("--load",))),
+        (_NO_ATTESTATIONS,),
+        f"BuildKit {fields.get('buildkit version') or fields.get('buildkit', 'not started')}",
+        driver,
+        builder,
+        tuple(p.strip().rstrip("*") for p in fields.get("platforms", "").split(",") if p.strip()),
+    )
+
+
+def _classic(docker: str, environ: Mapping[str, str]) -> BuildClient | str:
+    """The client if it speaks BuildKit itself: then it has a build option for secrets."""
+    switch = ("DOCKER_BUILDKIT", "1")
+    done = _ask({**environ, switch[0]: switch[1]}, docker, "build", "--help", well=True)
+    if done is None or not re.search(r"^\s+--secret\b", done.stdout, re.MULTILINE):
+        return f"{docker} does not speak BuildKit by itself."
+    version = _ask(environ, docker, "--version", well=True)
+    words = version.stdout.strip() if version else ""
+    return BuildClient((docker, "build"), (switch,), words)
+
+
+def builder_fields(text: str) -> dict[str, str]:
+    """The fields of `docker buildx inspect`, in lower case; of several nodes the first one's.
+
+    Those of the builder itself come before the list of its nodes, with the same name for two.
+    """
+    fields: dict[str, str] = {}
+    for line in text.splitlines():
+        name, colon, value = line.partition(":")
+        if colon and value.strip():
+            fields.setdefault(name.strip().lower(), value.strip())
+    return fields
+
+
+def _ask(environ: Mapping[str, str], *argv: str, well: bool = False) -> Completed | None:
+    """What a client answers; None if it does not, with ``well`` also if it ends with an error."""
     try:
-        done = run(ProcessPlan(argv), timeout=20)
+        done = run(ProcessPlan(argv, env=environ), timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    if well and done.returncode:
+        return None
+    return done
+
+
+def last_line(text: str) -> str:
+    """The last line of what a program said that is not empty, which mostly says what was wrong."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "no message"

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import platform
 import time
-import uuid
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import BaseImageError, EngineError, InputError
 from ..events import OnEvent
-from ..hosts import ca_bundle, cache_folder
 from ..models import Image, Limits, Recipe
-from ..process import Cancellation, ProcessPlan, run
+from ..process import Cancellation, ProcessPlan
 from . import labels
-from .buildlog import BuildLog
-from .client import BuildClient, build_client, executables
+from .building import options, run_build
+from .capabilities import of_docker
+from .client import BuildClient, Probed, executables, probe
+from .connection import Connection
 from .containers import ended, killed_for_memory, new_name, run_options
 from .docker_objects import DockerObjects
-from .interface import EngineInfo
+from .endpoint import find
+from .interface import NO_SECRETS, Capability, EngineInfo
 
 _MEMORY_SHARE = 0.9  # of the engine's memory, where the user sets no limit
 
@@ -35,48 +36,53 @@ class DockerEngine:
     name = "docker"
 
     def __init__(self) -> None:
-        self._address, self._sdk = _connect()
+        self._connection = Connection(find())
+        self._endpoint = self._connection.endpoint
+        self._sdk = self._connection.sdk
+        self._faults = self._connection.faults
         with self._faults():
             self._daemon: dict[str, Any] = self._sdk.info()
 
-    @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Turn the SDK's and the transport's failures into ours."""
-        import docker.errors
-        import requests
+    def close(self) -> None:
+        """Close the connections to it."""
+        self._connection.close()
 
-        try:
-            yield
-        except (requests.RequestException, docker.errors.APIError) as error:
-            said = getattr(error, "explanation", None) or str(error)
-            raise EngineError(
-                f"The Docker engine at {self._address} does not answer as it should: {said}",
-                hint="Is it running? `ipydock doctor` lists the engines and what each can do.",
-            ) from error
+    @property
+    def other_host(self) -> str:
+        """The name of the machine it runs on, if that is not this one."""
+        name = str(self._daemon.get("Name", ""))
+        return name if self._endpoint.elsewhere and name != platform.node() else ""
 
     def info(self) -> EngineInfo:
         """Say what this engine is."""
         with self._faults():
             daemon = self._sdk.info()
-        client = build_client()
-        notes = [] if client else [_no_buildkit().paragraph()]
+        notes: tuple[str, ...] = ()
+        try:
+            self.can_build()
+        except EngineError as error:
+            notes = (error.paragraph(),)
         return EngineInfo(
             name=self.name,
             version=str(daemon.get("ServerVersion", "unknown")),
-            address=self._address,
+            address=self._endpoint.address,
             isolation="The notebook runs in a container: no network, no capabilities.",
-            notes=tuple(notes),
+            notes=notes,
         )
+
+    def capabilities(self) -> tuple[Capability, ...]:
+        """What it can do, each thing asked or tried."""
+        return of_docker(self._endpoint, self._connection, self._daemon)
 
     @property
     def identity(self) -> str:
         """The id of the daemon."""
-        return str(self._daemon.get("ID", self._address))
+        return str(self._daemon.get("ID", self._endpoint.address))
 
     @property
     def objects(self) -> DockerObjects:
         """Its images and containers that carry our labels."""
-        return DockerObjects(self._sdk, self._address, self._faults)
+        return DockerObjects(self._sdk, self._endpoint.environment, self._faults)
 
     def resolve(self, base: str, *, cancel: Cancellation | None = None) -> str:
         """The base with the digest that its registry says it stands for now."""
@@ -118,8 +124,19 @@ class DockerEngine:
 
     def can_build(self) -> None:
         """Raise `EngineError` if no client can drive BuildKit."""
-        if build_client() is None:
-            raise _no_buildkit()
+        self._client()
+
+    def _client(self) -> BuildClient:
+        if self._connection.is_podman:
+            raise EngineError(
+                f"The engine at {self._endpoint.address} is Podman, whose Docker API has no "
+                "BuildKit.",
+                hint="Use --engine podman.",
+            )
+        probed = probe(self._endpoint.environment())
+        if probed.client is None:
+            raise _no_buildkit(probed)
+        return probed.client
 
     def find(self, recipe: Recipe) -> Image | None:
         """The image of this recipe, if it has been built already."""
@@ -171,55 +188,29 @@ class DockerEngine:
         tag: str | None = None,
         no_cache: bool = False,
         pull: bool = False,
+        secrets: Mapping[str, Path] = NO_SECRETS,
         on_event: OnEvent,
         cancel: Cancellation | None = None,
     ) -> Image:
         """Build the image from a context folder that holds the recipe's files."""
-        client = build_client()
-        if client is None:
-            raise _no_buildkit()
         name = tag or recipe.tag
         began = time.monotonic()
-        plan = self._build_plan(client, recipe, context, tag=name, no_cache=no_cache, pull=pull)
-        log_path = cache_folder() / "logs" / f"{recipe.digest[:12]}-{uuid.uuid4().hex[:6]}.log"
-        with BuildLog(log_path, on_event) as log:
-            done = run(plan, on_line=log.line, cancel=cancel)
+        client = self._client()
+        argv = (
+            *client.words,
+            "--progress=plain",
+            *options(recipe, tag=name, no_cache=no_cache, pull=pull, secrets=secrets),
+            str(context),
+        )
+        plan = ProcessPlan(argv, env={**self._endpoint.environment(), **dict(client.env)})
+        done, log = run_build(plan, recipe, on_event, cancel)
         if done.returncode:
-            self._still_there(log_path)
+            self._still_there(log.path)
             raise log.failure()
         with self._faults():
             image = self._sdk.images.get(name)
         built = self._image(image, name, time.monotonic() - began)
-        return built.model_copy(update={"log": str(log_path)})
-
-    def _build_plan(
-        self,
-        client: BuildClient,
-        recipe: Recipe,
-        context: Path,
-        *,
-        tag: str,
-        no_cache: bool,
-        pull: bool,
-    ) -> ProcessPlan:
-        bundle = ca_bundle()
-        argv = (
-            *client.words,
-            "--progress=plain",
-            "--tag",
-            tag,
-            *labels.options(labels.for_image(recipe)),
-            *(("--secret", f"id=ca,src={bundle}") if bundle else ()),
-            *(("--platform", recipe.platform) if recipe.platform else ()),
-            *(("--no-cache",) if no_cache else ()),
-            *(("--pull",) if pull else ()),
-            str(context),
-        )
-        return ProcessPlan(argv, env={**self._environment(), **dict(client.env)})
-
-    def _environment(self) -> dict[str, str]:
-        # The client must talk to the engine that the SDK talks to, whatever its context says.
-        return {**os.environ, "DOCKER_HOST": self._address}
+        return built.model_copy(update={"log": str(log.path)})
 
     def _still_there(self, log: Path) -> None:
         try:
@@ -227,7 +218,7 @@ class DockerEngine:
                 self._sdk.ping()
         except EngineError as error:
             raise EngineError(
-                f"The Docker engine at {self._address} went away during the build.",
+                f"The Docker engine at {self._endpoint.address} went away during the build.",
                 hint=f"Start it again and repeat the command; the log so far is in {log}.",
                 evidence=error.message,
             ) from error
@@ -247,7 +238,7 @@ class DockerEngine:
             *run_options(limits, memory),
             "--entrypoint", command[0], image.id, *command[1:],
         )  # fmt: skip
-        plan = ProcessPlan(argv, env=self._environment())
+        plan = ProcessPlan(argv, env=self._endpoint.environment())
         return DockerKernel(plan, name, self._sdk, memory)
 
 
@@ -289,39 +280,9 @@ class DockerKernel:
             self._sdk.api.remove_container(self.name, force=True, v=True)
 
 
-def _no_buildkit() -> EngineError:
+def _no_buildkit(probed: Probed) -> EngineError:
     return EngineError(
-        "No docker client on the PATH can build with BuildKit: it needs the buildx plug-in.",
-        hint="Install the package docker-buildx-plugin (or docker-buildx), then try again.",
+        f"No docker client on the PATH can build with BuildKit. {' '.join(probed.said)}",
+        hint="Install the package docker-buildx-plugin (or docker-buildx), or go back to the "
+        "engine's own builder with `docker buildx use default`.",
     )
-
-
-def _connect() -> tuple[str, Any]:
-    """The address of the engine and an SDK client for it."""
-    import docker
-    import docker.errors
-
-    address = os.environ.get("DOCKER_HOST") or _context_address()
-    try:
-        if "DOCKER_HOST" in os.environ:
-            sdk = docker.from_env(timeout=60, use_ssh_client=address.startswith("ssh://"))
-        else:
-            sdk = docker.DockerClient(
-                base_url=address, timeout=60, use_ssh_client=address.startswith("ssh://")
-            )
-        sdk.ping()
-    except (docker.errors.DockerException, OSError) as error:
-        raise EngineError(
-            f"No Docker engine answers at {address}.",
-            hint="Start Docker (or set DOCKER_HOST), or use --engine venv, which needs none.",
-            evidence=str(error),
-        ) from error
-    return address, sdk
-
-
-def _context_address() -> str:
-    """The endpoint of the docker client's current context."""
-    from docker.context import ContextAPI
-
-    context = ContextAPI.get_current_context()
-    return str(context.Host) if context is not None else "unix:///var/run/docker.sock"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from ..events import OnEvent
@@ -24,6 +26,22 @@ class EngineInfo:
     address: str
     isolation: str
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One thing that an engine can do or not, as it was asked or tried; None: it does not say.
+
+    ``mend`` is what to do where it lacks something.
+    """
+
+    name: str
+    able: bool | None
+    says: str
+    mend: str = ""
+
+
+NO_SECRETS: Mapping[str, Path] = MappingProxyType({})
 
 
 class KernelProcess(Protocol):
@@ -103,6 +121,16 @@ class Engine(Protocol):
     def info(self) -> EngineInfo:
         """Say what this engine is. Raises `EngineError` if it does not answer."""
 
+    def capabilities(self) -> tuple[Capability, ...]:
+        """What it can do, each thing asked or tried; this may take some seconds."""
+
+    @property
+    def other_host(self) -> str:
+        """The name of the machine it runs on if that is another: there mounted paths are looked up.
+
+        Empty for this machine.
+        """
+
     @property
     def identity(self) -> str:
         """What tells this engine from others of its kind, on this machine or another."""
@@ -136,10 +164,13 @@ class Engine(Protocol):
         tag: str | None = None,
         no_cache: bool = False,
         pull: bool = False,
+        secrets: Mapping[str, Path] = NO_SECRETS,
         on_event: OnEvent,
         cancel: Cancellation | None = None,
     ) -> Image:
         """Build the image from a context folder that holds the recipe's files.
+
+        ``secrets`` are files of this machine by the id under which the recipe's steps mount them.
 
         Raises:
             BuildError: a step failed; the evidence holds the last lines of the log.

@@ -7,20 +7,20 @@ import shutil
 import subprocess
 import tempfile
 import time
-import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import BaseImageError, EngineError, InputError
 from ..events import OnEvent
-from ..hosts import ca_bundle, cache_folder
 from ..models import Image, Limits, Recipe
 from ..process import Cancellation, Completed, ProcessPlan, run
 from . import labels
-from .buildlog import BuildLog
+from .building import options, run_build
+from .capabilities import of_podman
 from .client import executables
 from .containers import ended, killed_for_memory, new_name, run_options
-from .interface import EngineInfo
+from .interface import NO_SECRETS, Capability, EngineInfo
 from .podman_objects import PodmanObjects
 
 
@@ -64,6 +64,15 @@ class PodmanEngine:
             address=self._program,
             isolation="The notebook runs in a container: no network, no capabilities.",
         )
+
+    def capabilities(self) -> tuple[Capability, ...]:
+        """What it can do, each thing asked or tried."""
+        return of_podman(self._program, self._daemon)
+
+    @property
+    def other_host(self) -> str:
+        """Empty: what podman starts by itself runs on this machine."""
+        return ""
 
     @property
     def identity(self) -> str:
@@ -140,29 +149,23 @@ class PodmanEngine:
         tag: str | None = None,
         no_cache: bool = False,
         pull: bool = False,
+        secrets: Mapping[str, Path] = NO_SECRETS,
         on_event: OnEvent,
         cancel: Cancellation | None = None,
     ) -> Image:
         """Build the image from a context folder that holds the recipe's files."""
         name = tag or recipe.tag
         began = time.monotonic()
-        bundle = ca_bundle()
         argv = (
-            self._program, "build", "--format", "docker", "--layers", "--tag", name,
-            *labels.options(labels.for_image(recipe)),
-            *(("--secret", f"id=ca,src={bundle}") if bundle else ()),
-            *(("--platform", recipe.platform) if recipe.platform else ()),
-            *(("--no-cache",) if no_cache else ()),
-            *(("--pull",) if pull else ()),
+            self._program, "build", "--format", "docker", "--layers",
+            *options(recipe, tag=name, no_cache=no_cache, pull=pull, secrets=secrets),
             str(context),
         )  # fmt: skip
-        log_path = cache_folder() / "logs" / f"{recipe.digest[:12]}-{uuid.uuid4().hex[:6]}.log"
-        with BuildLog(log_path, on_event) as log:
-            done = run(ProcessPlan(argv), on_line=log.line, cancel=cancel)
+        done, log = run_build(ProcessPlan(argv), recipe, on_event, cancel)
         if done.returncode:
             raise log.failure()
         built = self._image(name, name, time.monotonic() - began)
-        return built.model_copy(update={"log": str(log_path)})
+        return built.model_copy(update={"log": str(log.path)})
 
     def kernel(self, image: Image, *, command: tuple[str, ...], limits: Limits) -> PodmanKernel:
         """Prepare a container; it is started by the process of the returned plan."""

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import BuildError, DiskFull, EngineError, InputError
@@ -25,7 +25,7 @@ from ..models import Image, Limits, Recipe
 from ..process import Cancellation, ProcessPlan, run
 from .buildlog import BuildLog
 from .containers import ended
-from .interface import EngineInfo
+from .interface import NO_SECRETS, Capability, EngineInfo
 from .venv_objects import VenvObjects
 
 WEAKER = (
@@ -49,6 +49,18 @@ class VenvEngine:
             address=str(_environments()),
             isolation=WEAKER,
         )
+
+    def capabilities(self) -> tuple[Capability, ...]:
+        """What it can do."""
+        return (
+            Capability("build", able=True, says="environments by uv, without system packages"),
+            Capability("isolation", able=False, says="none", mend="Install Docker or Podman."),
+        )
+
+    @property
+    def other_host(self) -> str:
+        """Empty: it is this machine."""
+        return ""
 
     @property
     def identity(self) -> str:
@@ -99,11 +111,12 @@ class VenvEngine:
         tag: str | None = None,
         no_cache: bool = False,
         pull: bool = False,
+        secrets: Mapping[str, Path] = NO_SECRETS,
         on_event: OnEvent,
         cancel: Cancellation | None = None,
     ) -> Image:
         """Make the environment and keep the context beside it, from which each rerun starts."""
-        del tag, pull
+        del tag, pull, secrets  # uv here asks the user's own settings for credentials
         if recipe.platform:
             raise InputError(
                 "The venv engine builds for this machine only.",

@@ -1,0 +1,47 @@
+"""What the builds of Docker and Podman have in common: their options, the log and its file."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..events import OnEvent
+from ..hosts import ca_bundle, cache_folder
+from ..models import Recipe
+from ..process import Cancellation, Completed, ProcessPlan, run
+from . import labels
+from .buildlog import BuildLog
+
+
+def options(
+    recipe: Recipe, *, tag: str, no_cache: bool, pull: bool, secrets: Mapping[str, Path]
+) -> tuple[str, ...]:
+    """The options of ``docker build`` and ``podman build`` for a recipe.
+
+    ``secrets`` are files of this machine by the id under which a step may mount them; the host's CA
+    bundle is the one called ``ca``.
+    """
+    bundle = ca_bundle()
+    files = {**({"ca": bundle} if bundle else {}), **secrets}
+    return (
+        "--tag", tag,
+        *labels.options(labels.for_image(recipe)),
+        *(w for name, file in files.items() for w in ("--secret", f"id={name},src={file}")),
+        *(("--platform", recipe.platform) if recipe.platform else ()),
+        *(("--no-cache",) if no_cache else ()),
+        *(("--pull",) if pull else ()),
+    )  # fmt: skip
+
+
+def run_build(
+    plan: ProcessPlan, recipe: Recipe, on_event: OnEvent, cancel: Cancellation | None
+) -> tuple[Completed, BuildLog]:
+    """Run a build's process to its end, with its lines as events and in a file that is kept.
+
+    Raises:
+        Cancelled: ``cancel`` was raised; the process and all that it started are gone.
+    """
+    path = cache_folder() / "logs" / f"{recipe.digest[:12]}-{uuid.uuid4().hex[:6]}.log"
+    with BuildLog(path, on_event) as log:
+        return run(plan, on_line=log.line, cancel=cancel), log
