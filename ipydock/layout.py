@@ -4,16 +4,19 @@ The image mirrors the real layout. A path is relative to the notebook's folder (
 ``../data/x.csv``) or absolute (``/data/x.csv``). What is relative goes to the context's
 ``project/``; where files lie above the notebook's folder, ``project/`` also holds the last names of
 that folder (``folder``), so that ``..`` leads to them from there. What is absolute goes to
-``root/``, which is copied to the image's root.
+``root/``, which is copied to the image's root. What the user's own ``COPY`` takes lies in
+``copied/``.
 """
 
 from __future__ import annotations
 
 import posixpath
+from fnmatch import fnmatch
 
 PROJECT = "project"
 NOTEBOOK = "notebook"
 ROOT = "root"
+COPIED = "copied"
 
 # Folders of the system, of its packages, and those that a container has anew in every run
 # (Filesystem Hierarchy Standard 3.0, chapters 3 to 6). No file is put there.
@@ -44,3 +47,8 @@ def in_context(path: str, folder: str) -> str:
     if path.startswith("/"):
         return ROOT + posixpath.normpath(path)
     return f"{PROJECT}/{posixpath.normpath(posixpath.join(folder, path))}"
+
+
+def is_meant(path: str, pattern: str) -> bool:
+    """Whether a pattern means a file; the name of a folder means all that is in it."""
+    return fnmatch(path, pattern) or path.startswith(f"{pattern.rstrip('/')}/")

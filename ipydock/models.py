@@ -179,6 +179,20 @@ class Library(Model):
     by: str
 
 
+class InstructionCell(Model):
+    """Dockerfile instructions of the user's: a ``%%dockerfile`` cell, or a setting.
+
+    ``origin`` is such as ``cell 3`` or ``pyproject.toml [tool.ipydock] dockerfile``; ``line`` is
+    the line of it, from 1, on which ``text`` begins; ``cell`` and ``number`` are None for settings.
+    """
+
+    text: str
+    origin: str
+    line: int = 1
+    cell: int | None = None
+    number: int | None = None
+
+
 class Settings(Model):
     """What results can depend on besides code and data, as the session had it.
 
@@ -215,6 +229,7 @@ class Capture(Document):
     ``folder`` is the part of the notebook's own path that the image must mirror: the last names of
     its folder where cells reach above it, all of it (absolute) where they name it so, else empty.
     ``search_path`` are folders below it that are on the search path of the captured environment.
+    ``instructions`` are the ``%%dockerfile`` cells, as they are.
     """
 
     notebook: str
@@ -237,6 +252,7 @@ class Capture(Document):
     local_modules: tuple[LocalModule, ...] = ()
     folder: str = ""
     search_path: tuple[str, ...] = ()
+    instructions: tuple[InstructionCell, ...] = ()
     unseen: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -256,13 +272,15 @@ class Package(Model):
 class ContextFile(Model):
     """A file that is copied into the build context.
 
-    ``path`` is as in `DataFile`; a ``folder`` is empty and has a slash at its end.
+    ``path`` is as in `DataFile`; a ``folder`` is empty and has a slash at its end. What is
+    ``copied`` is taken by a ``COPY`` of the user's, which keeps whether it is ``executable``.
     """
 
     path: str
     sha256: str
     size_bytes: int
-    kind: Literal["module", "data", "folder"]
+    kind: Literal["module", "data", "folder", "copied"]
+    executable: bool = False
 
 
 class Recipe(Document):

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import NotebookError
+from .models import InstructionCell
 from .notebook_v4 import MINOR, printable, to_v4
 
 # Outputs that ipydock itself put into a notebook carry this key in their metadata.
 OWN_OUTPUT = "ipydock"
 _OWN_EXTENSION = re.compile(r"\s*%(re)?load_ext\s+ipydock\s*(#.*)?")
+_INSTRUCTIONS = re.compile(r"(\s*)%%dockerfile\b[^\n]*(\n|$)")
 _OWN_MAGIC = re.compile(r"\s*%{1,2}(dockerize|dockerfile|incontainer|ipydock)\b.*")
 
 
@@ -92,6 +94,21 @@ def code_cells(node: Any) -> Iterator[CodeCell]:
         if cell["cell_type"] == "code":
             number += 1
             yield CodeCell(index, number, cell["source"])
+
+
+def instruction_cells(node: Any) -> tuple[InstructionCell, ...]:
+    """The cells that hold Dockerfile instructions (``%%dockerfile``), in order."""
+    return tuple(
+        InstructionCell(
+            text=cell.source[match.end() :],
+            origin=f"cell {cell.number}",
+            line=match.group().count("\n") + (not match.group().endswith("\n")) + 1,
+            cell=cell.index,
+            number=cell.number,
+        )
+        for cell in code_cells(node)
+        if (match := _INSTRUCTIONS.match(cell.source)) is not None
+    )
 
 
 def may_raise(cell: Any) -> bool:

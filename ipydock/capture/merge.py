@@ -186,6 +186,7 @@ def _merge(
         local_modules=tuple(modules),
         folder=data.folder,
         search_path=draft.roots,
+        instructions=notebook.instruction_cells(nb.node),
         unseen=unseen(session),
         warnings=tuple(dict.fromkeys(warnings)),
     )

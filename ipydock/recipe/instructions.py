@@ -119,7 +119,17 @@ class Exec:
         return f"{self.keyword} {exec_form(self.words)}"
 
 
-Instruction = Comment | From | Pairs | Run | Copy | Simple | Exec
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An instruction of the user's, line by line, which `ipydock.recipe.parse` has checked."""
+
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+Instruction = Comment | From | Pairs | Run | Copy | Simple | Exec | Given
 
 
 @dataclass(slots=True)
