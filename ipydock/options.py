@@ -12,7 +12,7 @@ import click
 
 from .errors import InputError
 from .models import Limits
-from .notebook import Notebook
+from .notebook import Notebook, instruction_cells
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,8 +59,7 @@ capture_options = grouped(
     click.option(
         "--timeout",
         type=click.FloatRange(min=0),
-        default=1800,
-        show_default=True,
+        show_default="1800",
         metavar="SECONDS",
         help="For each cell, with --run and in a rerun; 0 for no limit.",
     ),
@@ -92,8 +91,7 @@ rerun_options = grouped(
     click.option(
         "--network",
         type=click.Choice(["off", "on"]),
-        default="off",
-        show_default=True,
+        show_default="off",
         help="Whether the notebook may use the network.",
     ),
     click.option("--memory", metavar="SIZE", help="Such as 4g. [default: 90% of the engine's]"),
@@ -115,8 +113,15 @@ def only(options: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def recipe_options_of(notebook: Notebook, options: Mapping[str, Any]) -> Any:
-    """The `ipydock.Options` that these ask for; files are looked for beside the notebook."""
+    """The `ipydock.Options` that these ask for; files are looked for beside the notebook.
+
+    Args:
+        notebook: the notebook, whose ``%%dockerfile`` cells count as well.
+        options: as `ipydock.settings.settled` returns them.
+    """
     from .recipe.context import include
+    from .recipe.copied import copied
+    from .recipe.custom import base_of
     from .recipe.synthesize import Options
 
     pairs = []
@@ -125,15 +130,29 @@ def recipe_options_of(notebook: Notebook, options: Mapping[str, Any]) -> Any:
         if not equals:
             raise InputError(f"--env {text!r} has no value.", hint="Write --env NAME=VALUE.")
         pairs.append((name, value))
+    cells = (*options["instructions"], *instruction_cells(notebook.node))
+    base, notes = options["base"], options["notes"]
+    named = base_of(cells)
+    if named is not None and named[0] != base:
+        if base is None or ("base", base) in options["origins"]:
+            base = named[0]
+        else:
+            notes = (*notes, f"FROM {named[0]} of {named[1]} gives way to --base {base}.")
     return Options(
-        base=options["base"],
+        base=base,
         platform=options["platform"],
         add_apt=options["add_apt"],
         add_pip=options["add_pip"],
         env=tuple(pairs),
-        files=include(notebook, options["include"]),
+        files=(
+            *include(notebook, options["include"]),
+            *copied(notebook, cells, options["exclude"]),
+        ),
         exclude=options["exclude"],
         folder=notebook.folder.resolve().as_posix(),
+        instructions=options["instructions"],
+        origins=options["origins"],
+        notes=notes,
     )
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import partial
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ..errors import InputError, LockError
-from ..models import Capture, ContextFile, DataFile, Recipe, SystemPackage
+from ..models import Capture, ContextFile, DataFile, InstructionCell, Recipe, SystemPackage
 from ..process import Cancellation
 from .layers import Layers
 from .lock import Lock, lock, uv_platform
@@ -51,7 +51,10 @@ class Options:
     ``exclude`` glob patterns of captured files to leave out. ``folder`` is the notebook's,
     absolute, from which ``files`` that lie above it are seen. ``platform`` is such as
     ``linux/arm64``, where it is not that of the capture; ``system`` is what the packages are locked
-    for where that is not Linux.
+    for where that is not Linux. ``instructions`` are Dockerfile instructions of settings, which
+    come before those of the capture's cells; what any of them copies is among ``files``, of the
+    kind ``copied``. ``origins`` tells who asked for what, as ``(option, value) -> origin``, where
+    it was not the command line; ``notes`` are warnings to pass on.
 
     Raises:
         InputError: something is not a valid name of its kind.
@@ -66,6 +69,9 @@ class Options:
     folder: str = ""
     platform: str | None = None
     system: str = "linux"
+    instructions: tuple[InstructionCell, ...] = ()
+    origins: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.add_apt:
