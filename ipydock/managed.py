@@ -102,11 +102,16 @@ class Listing(Document):
 
 
 class Action(Model):
-    """One thing done, or to be done: ``what`` is one name or id of a ``thing``, with the reason."""
+    """One thing done, or to be done, and the reason.
+
+    ``what`` is what the thing is called and ``id`` what its engine knows it by; a ``name`` is one
+    of several of an image. ``engine`` is empty for the log of a build.
+    """
 
     thing: Thing
     what: str
-    engine: str
+    id: str
+    engine: str = ""
     reason: str = ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timezone
@@ -25,15 +24,18 @@ class DockerObjects:
 
     Args:
         sdk: the client of the engine.
-        address: the engine's, for its command-line client.
+        environment: makes that of a command-line client which is to talk to the same engine.
         faults: turns the SDK's failures into ours.
     """
 
     def __init__(
-        self, sdk: Any, address: str, faults: Callable[[], AbstractContextManager[None]]
+        self,
+        sdk: Any,
+        environment: Callable[[], Mapping[str, str]],
+        faults: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._sdk = sdk
-        self._address = address
+        self._environment = environment
         self._faults = faults
 
     def images(self) -> list[ManagedImage]:
@@ -179,7 +181,7 @@ class DockerObjects:
             raise EngineError(
                 "There is no docker client on the PATH.", hint="Install the docker client."
             )
-        return ProcessPlan((docker, *words), env={**os.environ, "DOCKER_HOST": self._address})
+        return ProcessPlan((docker, *words), env=self._environment())
 
 
 def _labels(item: Mapping[str, Any]) -> dict[str, str]:

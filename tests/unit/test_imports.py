@@ -21,7 +21,8 @@ LAYERS = (
     | {"notebook", "notebook_v4"},
     {"capture", "recipe", "engine"},
     {"kernel", "rerun", "session", "compare", "aio", "pipeline", "render", "folding", "streams"}
-    | {"options", "doctor", "terminal"},
+    | {"lifecycle", "removal", "pruning", "share", "archive", "manage", "manage_view"}
+    | {"options", "settings", "doctor", "terminal"},
     {"magics", "cli", "__main__"},
 )
 FOREIGN = {
