@@ -95,7 +95,7 @@ def capture_command(notebook: Path, output: Path | None, **options: Any) -> None
     from .render import capture_view
 
     common, options = _common(options)
-    loaded = load(notebook)
+    loaded, options = _settled(notebook, options)
     if output is not None and output.exists() and output.samefile(notebook):
         raise InputError(f"{output} is the notebook itself.", hint="Choose another -o.")
     with common.progress(shown=True) as progress:
@@ -123,9 +123,10 @@ def dockerfile_command(notebook: Path, output: Path | None, **options: Any) -> N
     from . import pipeline
 
     common, options = _common(options)
+    loaded, options = _settled(notebook, options)
     engine = _container_engine(common.engine)
     with common.progress() as progress:
-        loaded, recipe = _recipe(notebook, options, engine, progress, to_build=False)
+        recipe = _recipe(loaded, options, engine, progress, to_build=False)
         if output is not None:
             pipeline.save_context(recipe, loaded, output)
     if common.as_json:
@@ -145,9 +146,10 @@ def dockerfile_command(notebook: Path, output: Path | None, **options: Any) -> N
 def build_command(notebook: Path, **options: Any) -> None:
     """Build the image, if it is not there already."""
     common, options = _common(options)
+    loaded, options = _settled(notebook, options)
     engine = _engine(common)
     with common.progress() as progress:
-        _, image = _image(notebook, options, engine, progress)
+        image = _image(loaded, options, engine, progress)
     if common.as_json:
         click.echo(image.model_dump_json(indent=1))
     else:
@@ -177,7 +179,7 @@ def rerun_command(
     from .rerun import check_output, default_output, unexpected
 
     common, options = _common(options)
-    loaded = load(notebook)
+    loaded, options = _settled(notebook, options)
     out = output or default_output(loaded)
     check_output(loaded, out)
     limits = limits_of(options)
@@ -186,7 +188,7 @@ def rerun_command(
         if reference:
             image = engine.inspect(reference)
         else:
-            loaded, image = _image(notebook, options, engine, progress)
+            image = _image(loaded, options, engine, progress)
         done = pipeline.rerun(
             loaded, image, out=out, limits=limits, engine=engine, on_event=progress
         )
@@ -219,7 +221,7 @@ def verify_command(notebook: Path, output: Path | None, **options: Any) -> None:
     from .rerun import check_output, default_output
 
     common, options = _common(options)
-    loaded = load(notebook)
+    loaded, options = _settled(notebook, options)
     out = output or default_output(loaded)
     check_output(loaded, out)
     limits = limits_of(options)
@@ -265,6 +267,14 @@ def _common(options: dict[str, Any]) -> tuple[Common, dict[str, Any]]:
     return Common(**only(options, names)), rest
 
 
+def _settled(notebook: Path, options: dict[str, Any]) -> tuple[Notebook, dict[str, Any]]:
+    """The notebook, and the options with the settings that it or its project carries."""
+    from .settings import settled
+
+    loaded = load(notebook)
+    return loaded, settled(loaded, options)
+
+
 def _engine(common: Common) -> Any:
     from .engine.select import select
 
@@ -299,19 +309,18 @@ def _capture(
 
 
 def _recipe(
-    notebook: Path,
+    loaded: Notebook,
     options: dict[str, Any],
     engine: Any,
     progress: TerminalProgress,
     *,
     to_build: bool = True,
-) -> tuple[Notebook, Recipe]:
+) -> Recipe:
     from . import pipeline
 
-    loaded = load(notebook)
     chosen = recipe_options_of(loaded, options)
     found = _capture(loaded, options, chosen, progress)
-    recipe = pipeline.synthesize(
+    return pipeline.synthesize(
         found,
         chosen,
         engine=engine,
@@ -319,17 +328,16 @@ def _recipe(
         to_build=to_build,
         on_event=progress,
     )
-    return loaded, recipe
 
 
 def _image(
-    notebook: Path, options: dict[str, Any], engine: Any, progress: TerminalProgress
-) -> tuple[Notebook, Image]:
+    loaded: Notebook, options: dict[str, Any], engine: Any, progress: TerminalProgress
+) -> Image:
     from . import pipeline
 
-    loaded, recipe = _recipe(notebook, options, engine, progress)
+    recipe = _recipe(loaded, options, engine, progress)
     chosen = pipeline.BuildOptions(**only(options, BUILD))
-    return loaded, pipeline.build(recipe, loaded, chosen, engine=engine, on_event=progress)
+    return pipeline.build(recipe, loaded, chosen, engine=engine, on_event=progress)
 
 
 def _show(common: Common, document: Any, view: Callable[[Any], Any]) -> None:

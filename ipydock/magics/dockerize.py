@@ -32,6 +32,7 @@ from ..options import (
     recipe_options_of,
     rerun_options,
 )
+from ..settings import settled
 from .live import progress_for
 from .location import Located, locate, running
 from .result import Dockerized
@@ -135,6 +136,7 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
     from ..rerun import check_output, default_output
 
     notebook = located.notebook
+    options = settled(notebook, options)
     out = default_output(notebook)
     if options["do_rerun"] or options["do_verify"]:
         check_output(notebook, out)
