@@ -9,6 +9,7 @@ Every error that ipydock raises on purpose is one of these, and carries three th
     |   +-- EnvironmentMissing      2   the interpreter or kernel to capture is not there
     |   +-- LockError               2   no set of packages satisfies what was captured
     +-- EngineError                 3   no usable engine, or it went away
+    |   +-- RegistryError           3   a registry did not take an image, or does not answer
     +-- BuildError                  4   the image could not be built
     |   +-- BaseImageError          4   the base image does not exist or cannot be reached
     |   +-- DiskFull                4   no space left where the engine builds
@@ -77,6 +78,10 @@ class EngineError(IpydockError):
     """No usable engine, or it went away."""
 
     exit_code = 3
+
+
+class RegistryError(EngineError):
+    """A registry did not take an image, or does not answer."""
 
 
 class BuildError(IpydockError):

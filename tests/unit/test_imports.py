@@ -18,7 +18,7 @@ ROOT = Path(ipydock.__file__).parent
 # Lower layers first; a module imports from lower layers and from its own group alone.
 LAYERS = (
     {"errors", "events", "models", "managed", "process", "files", "hosts", "layout", "credentials"}
-    | {"notebook", "notebook_v4"},
+    | {"notebook", "notebook_v4", "piping"},
     {"capture", "recipe", "engine"},
     {"kernel", "rerun", "session", "compare", "aio", "pipeline", "render", "folding", "streams"}
     | {"lifecycle", "removal", "pruning", "share", "archive", "manage", "manage_view"}
@@ -31,7 +31,7 @@ FOREIGN = {
     "docker": {"engine"},
     "tornado": set(),
     "jupyter_server": set(),
-    "subprocess": {"process", "engine", "recipe", "capture", "kernel"},  # its types and errors
+    "subprocess": {"process", "piping", "engine", "recipe", "capture", "kernel"},  # its types and errors
 }
 
 
