@@ -128,7 +128,8 @@ def spawn_on(
 
 
 def end(process: subprocess.Popen[bytes], grace: float = GRACE) -> None:
-    """End a process group: ask, wait up to ``grace`` seconds, kill, reap."""
+    """End a process and all that it started: ask, wait up to ``grace`` seconds, kill, reap."""
+    below = descendants(process.pid)
     for sig, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, None)):
         if process.poll() is not None:
             break
@@ -136,9 +137,53 @@ def end(process: subprocess.Popen[bytes], grace: float = GRACE) -> None:
             os.killpg(process.pid, sig)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience)
-    # A leader that has ended may leave children behind in its group.
+    # A leader that has ended may leave children behind, in its group or in sessions of their own.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    for one in below:
+        one.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class Descendant:
+    """A process below one of ours; ``started`` tells it from a later one of the same number."""
+
+    pid: int
+    session: int
+    started: int
+
+    def kill(self) -> None:
+        """Kill it, if it is still there and may be killed by us."""
+        found = _stat(self.pid)
+        if found is not None and found[1] == self:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[Descendant]:
+    """All processes below one, parents first; none where the system has no ``/proc``."""
+    children: dict[int, list[Descendant]] = {}
+    with contextlib.suppress(OSError):
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and (found := _stat(int(entry.name))) is not None:
+                children.setdefault(found[0], []).append(found[1])
+    below: list[Descendant] = []
+    left = [pid]
+    while left:
+        level = children.get(left.pop(0), [])
+        below += level
+        left += [one.pid for one in level]
+    return below
+
+
+def _stat(pid: int) -> tuple[int, Descendant] | None:
+    """The parent of a process, and itself (proc(5): fields 4, 6 and 22 of its stat)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # it has ended
+        return None
+    fields = text.rpartition(") ")[2].split()
+    return int(fields[1]), Descendant(pid, int(fields[3]), int(fields[19]))
 
 
 def run(
@@ -148,6 +193,7 @@ def run(
     on_line: Callable[[str], None] | None = None,
     timeout: float | None = None,
     cancel: Cancellation | None = None,
+    ending: Callable[[subprocess.Popen[bytes]], None] = end,
 ) -> Completed:
     """Run a process to its end.
 
@@ -156,7 +202,8 @@ def run(
         stdin: text for its standard input, which is then closed.
         on_line: called in this thread with each line of both streams as it comes.
         timeout: seconds after which the process group is ended.
-        cancel: a flag that ends the process group when it is raised.
+        cancel: a flag that ends the process and all below it when it is raised.
+        ending: how it is ended, then and after ``timeout``.
 
     Raises:
         Cancelled: the flag was raised.
@@ -166,7 +213,7 @@ def run(
     """
     flag = cancel or Cancellation()
     with interrupts_raise(flag):
-        return _run(plan, stdin, on_line, timeout, flag)
+        return _run(plan, stdin, on_line, timeout, cancel=flag, ending=ending)
 
 
 def _run(
@@ -174,7 +221,9 @@ def _run(
     stdin: str,
     on_line: Callable[[str], None] | None,
     timeout: float | None,
+    *,
     cancel: Cancellation,
+    ending: Callable[[subprocess.Popen[bytes]], None],
 ) -> Completed:
     process = spawn(plan)
     lines: queue.Queue[tuple[list[str], str] | None] = queue.Queue()
@@ -208,7 +257,7 @@ def _run(
                 on_line(line.rstrip("\r\n"))
         process.wait()
     except BaseException:
-        end(process)
+        ending(process)
         raise
     finally:
         for thread in threads:

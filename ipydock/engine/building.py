@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..events import OnEvent
 from ..hosts import ca_bundle, cache_folder
 from ..models import Recipe
-from ..process import Cancellation, Completed, ProcessPlan, run
+from ..process import Cancellation, Completed, ProcessPlan, end, run
 from . import labels
 from .buildlog import BuildLog
 
@@ -35,13 +36,19 @@ def options(
 
 
 def run_build(
-    plan: ProcessPlan, recipe: Recipe, on_event: OnEvent, cancel: Cancellation | None
+    plan: ProcessPlan,
+    recipe: Recipe,
+    on_event: OnEvent,
+    cancel: Cancellation | None,
+    ending: Callable[[subprocess.Popen[bytes]], None] = end,
 ) -> tuple[Completed, BuildLog]:
     """Run a build's process to its end, with its lines as events and in a file that is kept.
+
+    ``ending`` is how it is ended when ``cancel`` is raised.
 
     Raises:
         Cancelled: ``cancel`` was raised; the process and all that it started are gone.
     """
     path = cache_folder() / "logs" / f"{recipe.digest[:12]}-{uuid.uuid4().hex[:6]}.log"
     with BuildLog(path, on_event) as log:
-        return run(plan, on_line=log.line, cancel=cancel), log
+        return run(plan, on_line=log.line, cancel=cancel, ending=ending), log

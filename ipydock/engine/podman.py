@@ -16,11 +16,12 @@ from ..events import OnEvent
 from ..models import Image, Limits, Recipe
 from ..process import Cancellation, Completed, ProcessPlan, run
 from . import labels
-from .building import options, run_build
+from .building import options
 from .capabilities import of_podman
 from .client import executables
 from .containers import ended, killed_for_memory, new_name, run_options
 from .interface import NO_SECRETS, Capability, EngineInfo
+from .podman_build import PodmanBuild
 from .podman_objects import PodmanObjects
 
 
@@ -156,12 +157,9 @@ class PodmanEngine:
         """Build the image from a context folder that holds the recipe's files."""
         name = tag or recipe.tag
         began = time.monotonic()
-        argv = (
-            self._program, "build", "--format", "docker", "--layers",
-            *options(recipe, tag=name, no_cache=no_cache, pull=pull, secrets=secrets),
-            str(context),
-        )  # fmt: skip
-        done, log = run_build(ProcessPlan(argv), recipe, on_event, cancel)
+        words = options(recipe, tag=name, no_cache=no_cache, pull=pull, secrets=secrets)
+        build = PodmanBuild(self._program, self._daemon.get("store", {}))
+        done, log = build.run(words, context, recipe, on_event, cancel)
         if done.returncode:
             raise log.failure()
         built = self._image(name, name, time.monotonic() - began)

@@ -1,0 +1,113 @@
+"""A podman build that leaves nothing behind when it is cancelled.
+
+Podman and Buildah are one process, and whatever ends it in the middle leaves the container of the
+step that ran, its mounts and its processes (seen with podman 4.3). So the step is ended first, at
+which they clear up by themselves as after any step that fails; what is left all the same is found
+by a mark.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import EngineError
+from ..events import LogLine, OnEvent
+from ..models import Recipe
+from ..process import Cancellation, Completed, ProcessPlan, descendants, end, run
+from .building import run_build
+from .buildlog import BuildLog
+
+_STEP_ENDS = 0.8  # seconds for podman to clear up after its step was killed
+_MADE = re.compile(r"^--> ([0-9a-f]{10,64})$")  # a layer that was made, and not found in the cache
+
+
+class PodmanBuild:
+    """One build.
+
+    Args:
+        program: the podman.
+        store: what `podman info` tells of its store.
+    """
+
+    def __init__(self, program: str, store: Mapping[str, Any]) -> None:
+        self._program = program
+        self._store = store
+        # Buildah keeps the secrets' names with each working container. One that no step mounts
+        # tells ours from all others, and changes neither the image nor what is in the cache.
+        self._mark = f"ipydock-{uuid.uuid4().hex}"
+        self._made: list[str] = []
+
+    def run(
+        self,
+        options: tuple[str, ...],
+        context: Path,
+        recipe: Recipe,
+        on_event: OnEvent,
+        cancel: Cancellation | None,
+    ) -> tuple[Completed, BuildLog]:
+        """Build with these options; like `building.run_build`."""
+        argv = (
+            self._program, "build", "--format", "docker", "--layers",
+            "--secret", f"id={self._mark},src={context / 'Dockerfile'}",
+            *options, str(context),
+        )  # fmt: skip
+
+        def listen(event: Any) -> None:
+            if isinstance(event, LogLine) and (match := _MADE.match(event.line)):
+                self._made.append(match[1])
+            on_event(event)
+
+        try:
+            return run_build(ProcessPlan(argv), recipe, listen, cancel, self._end)
+        except BaseException:
+            self._clear()
+            raise
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes]) -> None:
+        """End the step that runs, then podman if it does not end by itself."""
+        step = [one for one in descendants(process.pid) if one.session != process.pid]
+        for one in step:
+            one.kill()
+        if step:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_STEP_ENDS)
+        end(process, grace=0.2)
+
+    def _clear(self) -> None:
+        """Remove the working containers and the layers of this build."""
+        if containers := self._containers():
+            self._ask("rm", "--force", "--time", "0", *containers)
+        # The last first: each is the parent of the next.
+        if self._made:
+            self._ask("rmi", *reversed(self._made))
+
+    def _containers(self) -> list[str]:
+        folder = Path(
+            str(self._store.get("graphRoot", "")),
+            f"{self._store.get('graphDriverName', 'overlay')}-containers",
+        )
+        found = []
+        for path in folder.glob("*/userdata/buildah.json"):
+            with suppress(OSError, ValueError):  # another build's, which is being removed
+                kept = json.loads(path.read_text(encoding="utf-8"))
+                secrets = (kept.get("CommonBuildOpts") or {}).get("Secrets") or ()
+                if any(self._mark in str(secret) for secret in secrets):
+                    found.append(path.parent.parent.name)
+        return found
+
+    def _ask(self, *words: str) -> None:
+        done = run(ProcessPlan((self._program, *words)), timeout=60)
+        if done.returncode:
+            raise EngineError(
+                f"What the cancelled build left could not be removed: {done.stderr.strip()[-300:]}",
+                hint="`podman system prune` removes it.",
+                evidence=done.stderr,
+            )
