@@ -1,4 +1,4 @@
-"""The IPython front end: ``%dockerize`` and ``%%dockerize``."""
+"""The IPython front end: ``%dockerize``, ``%%dockerize`` and ``%%dockerfile``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 def register(shell: InteractiveShell) -> None:
     """Make the magics known to a shell, and watch from now on what its cells use."""
     from ..capture import watch
+    from .dockerfile import DockerfileMagics
     from .dockerize import DockerizeMagics
     from .location import running
 
-    shell.register_magics(DockerizeMagics)
+    shell.register_magics(DockerizeMagics, DockerfileMagics)
     lines = [line.strip() for line in running(shell).splitlines()]
     first = next((line for line in lines if line and not line.startswith("#")), "")
     # So that %dockerize later knows what was used, from here on.
@@ -27,6 +28,7 @@ def unregister(shell: InteractiveShell) -> None:
 
     watch.stop()
     manager = shell.magics_manager
-    for kind in ("line", "cell"):
-        manager.magics[kind].pop("dockerize", None)
-    manager.registry.pop("DockerizeMagics", None)
+    for name in ("dockerize", "dockerfile"):
+        for kind in ("line", "cell"):
+            manager.magics[kind].pop(name, None)
+        manager.registry.pop(f"{name.title()}Magics", None)

@@ -79,7 +79,7 @@ class Dockerized:
         return {"text/plain": repr(self), "text/html": self._html()}, {OWN_OUTPUT: True}
 
     def _html(self) -> str:
-        return _template("result.html.j2").render(
+        return template("result.html.j2").render(
             it=self,
             signs=SIGN,
             words=WORDS,
@@ -106,7 +106,7 @@ class Progress:
         return "\n".join(f"{title}\n  {detail}".rstrip() for title, detail, _ in self.lines)
 
     def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        html = _template("progress.html.j2").render(it=self)
+        html = template("progress.html.j2").render(it=self)
         return {"text/plain": repr(self), "text/html": html}, {OWN_OUTPUT: True}
 
 
@@ -117,7 +117,8 @@ def _image_line(image: Image) -> str:
 
 
 @cache
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A template beside this module, with all that it shows escaped."""
     # Everything shown comes from a notebook: escaping is on for all of it.
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(files(__package__).joinpath(name).read_text(encoding="utf-8"))

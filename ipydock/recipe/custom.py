@@ -19,7 +19,7 @@ from ..errors import Refused
 from ..layout import COPIED
 from ..models import ContextFile, InstructionCell
 from .instructions import Comment, Given, exec_form
-from .parse import Instruction, error_at, parse
+from .parse import Instruction, error_at, parse, title
 
 SHELL: tuple[str, ...] = ("/bin/sh", "-c")
 MOST_IN_A_LINE = 60_000  # characters; BuildKit reads no line of more than 65,535
@@ -251,16 +251,12 @@ def _names(item: Instruction) -> list[str]:
 
 
 def _paragraphs(rows: list[tuple[Instruction, Given]]) -> Iterator[Paragraph]:
-    for origin, group in groupby(rows, key=lambda row: row[0].cell.origin):
-        lines: list[Comment | Given] = [Comment((f"{origin[:1].upper()}{origin[1:]}:",))]
-        cell = rows[0][0].cell
+    for cell, group in groupby(rows, key=lambda row: row[0].cell):
+        lines: list[Comment | Given] = [Comment((f"{title(cell)}:",))]
         for item, given in group:
-            cell = item.cell
             if item.comments:
                 lines.append(Comment(tuple(text.lstrip("# ") for text in item.comments)))
             lines.append(given)
-        if cell.number is None:
-            lines[0] = Comment((f"{cell.origin}:",))
         yield tuple(lines)
 
 

@@ -109,8 +109,13 @@ class Instruction:
 
 def error_at(cell: InstructionCell, line: int, what: str, hint: str = "") -> InputError:
     """The error for a line of a cell, both named."""
-    origin = cell.origin[:1].upper() + cell.origin[1:] if cell.number else cell.origin
-    return InputError(f"{origin}, line {line}: {what}", hint=hint)
+    return InputError(f"{title(cell)}, line {line}: {what}", hint=hint)
+
+
+def title(cell: InstructionCell) -> str:
+    """The origin of a cell as a sentence begins with it; the name of a file stays as it is."""
+    is_cell = cell.origin.startswith(("cell ", "this "))
+    return cell.origin[:1].upper() + cell.origin[1:] if is_cell else cell.origin
 
 
 def parse(cell: InstructionCell) -> tuple[Instruction, ...]:
