@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 
 from . import __version__
+from .cli_manage import add_to
 from .errors import InputError, IpydockError, RerunError
 from .files import write_atomic
 from .models import Capture, Image, Recipe
@@ -256,6 +257,9 @@ def doctor_command(**options: Any) -> None:
         click.echo(json.dumps([finding.to_dict() for finding in findings], indent=1))
     else:
         Console(highlight=False).print(view(findings))
+
+
+add_to(cli)
 
 
 # --- the stages, with the options that belong to each ----------------------------------------

@@ -195,12 +195,17 @@ def check_target(target: str) -> None:
     )
 
 
+def is_loopback(name: str) -> bool:
+    """Whether a name is of a registry on this machine, which needs no TLS."""
+    return bool(_LOOPBACK.match(name))
+
+
 def _options(engine: Engine, name: str, digest: Path) -> tuple[str, ...]:
     if engine.name != "podman":
         return ()
     # Docker itself takes registries on loopback without TLS (docker docs, dockerd
     # --insecure-registry); Podman is told to, so that both do the same.
-    plain = ("--tls-verify=false",) if _LOOPBACK.match(name) else ()
+    plain = ("--tls-verify=false",) if is_loopback(name) else ()
     return (*plain, "--digestfile", str(digest))
 
 

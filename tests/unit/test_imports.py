@@ -22,6 +22,7 @@ LAYERS = (
     {"capture", "recipe", "engine"},
     {"kernel", "rerun", "session", "compare", "aio", "pipeline", "render", "folding", "streams"}
     | {"lifecycle", "removal", "pruning", "share", "archive", "manage", "manage_view"}
+    | {"multiplatform", "cli_manage", "cli_share"}
     | {"options", "settings", "doctor", "terminal"},
     {"magics", "cli", "__main__"},
 )
