@@ -2,10 +2,10 @@
 
 The image mirrors the real layout. A path is relative to the notebook's folder (``data/x.csv``,
 ``../data/x.csv``) or absolute (``/data/x.csv``). What is relative goes to the context's
-``project/``; where files lie above the notebook's folder, ``project/`` also holds the last names of
-that folder (``folder``), so that ``..`` leads to them from there. What is absolute goes to
-``root/``, which is copied to the image's root. What the user's own ``COPY`` takes lies in
-``copied/``.
+``project/`` if it is code, else to ``data/``, so that editing a module does not copy the data
+again. Where files lie above the notebook's folder, both also hold the last names of that folder
+(``folder``), so that ``..`` leads to them from there. What is absolute goes to ``root/``, which is
+copied to the image's root. What the user's own ``COPY`` takes lies in ``copied/``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import posixpath
 from fnmatch import fnmatch
 
 PROJECT = "project"
+DATA = "data"
 NOTEBOOK = "notebook"
 ROOT = "root"
 COPIED = "copied"
+SCRIPTS = "scripts"
 
 # Folders of the system, of its packages, and those that a container has anew in every run
 # (Filesystem Hierarchy Standard 3.0, chapters 3 to 6). No file is put there.
@@ -42,11 +44,12 @@ def above(folder: str, count: int) -> str:
     return "/".join(folder.strip("/").split("/")[-count:]) if count else ""
 
 
-def in_context(path: str, folder: str) -> str:
+def in_context(path: str, folder: str, *, is_code: bool) -> str:
     """Where a file goes in the build context; ``folder`` is the notebook's below ``project/``."""
     if path.startswith("/"):
         return ROOT + posixpath.normpath(path)
-    return f"{PROJECT}/{posixpath.normpath(posixpath.join(folder, path))}"
+    top = PROJECT if is_code else DATA
+    return f"{top}/{posixpath.normpath(posixpath.join(folder, path))}"
 
 
 def is_meant(path: str, pattern: str) -> bool:

@@ -229,7 +229,8 @@ class Capture(Document):
     ``folder`` is the part of the notebook's own path that the image must mirror: the last names of
     its folder where cells reach above it, all of it (absolute) where they name it so, else empty.
     ``search_path`` are folders below it that are on the search path of the captured environment.
-    ``instructions`` are the ``%%dockerfile`` cells, as they are.
+    ``instructions`` are the ``%%dockerfile`` cells, as they are. ``modules`` are the dotted names
+    of what the notebook's own code imports from elsewhere.
     """
 
     notebook: str
@@ -253,6 +254,7 @@ class Capture(Document):
     folder: str = ""
     search_path: tuple[str, ...] = ()
     instructions: tuple[InstructionCell, ...] = ()
+    modules: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -289,7 +291,9 @@ class Recipe(Document):
     ``platform`` is such as ``linux/arm64``, None for that of the engine. ``digest`` is the SHA-256
     over all of the other fields that reach the image; the image's tag is
     made from it, so that an unchanged notebook is not built again. ``workdir`` is the notebook's
-    folder in the image and ``folder`` its last names, as many as files lie above it.
+    folder in the image and ``folder`` its last names, as many as files lie above it. ``modules``
+    are compiled to bytecode, with all that they import. ``scripts`` are the names and texts of what
+    the build and the image run besides.
     """
 
     notebook: str
@@ -302,6 +306,8 @@ class Recipe(Document):
     packages: tuple[Package, ...]
     apt: tuple[SystemPackage, ...] = ()
     files: tuple[ContextFile, ...] = ()
+    modules: tuple[str, ...] = ()
+    scripts: tuple[tuple[str, str], ...] = ()
     workdir: str = "/work"
     folder: str = ""
     platform: str | None = None

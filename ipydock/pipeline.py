@@ -20,6 +20,7 @@ from . import aio, events
 from .capture import capture as capture_file
 from .capture import capture_session
 from .compare.notebooks import compare as compare_notebooks
+from .engine.chains import recall, remember
 from .engine.interface import Engine
 from .engine.pins import pin
 from .engine.select import select
@@ -40,6 +41,7 @@ from .models import (
 from .notebook import Notebook, load
 from .process import Cancellation
 from .recipe.context import write_context
+from .recipe.parts import Part, before, divided
 from .recipe.synthesize import Options, default_base
 from .recipe.synthesize import synthesize as synthesize_recipe
 
@@ -265,7 +267,11 @@ def build(
     else:
         with tempfile.TemporaryDirectory(prefix="ipydock-context-") as folder:
             context = Path(folder)
-            write_context(recipe, notebook, context)
+            layers = before(recipe)
+            chains = [] if engine.name == "venv" else recall(engine, layers)
+            known = () if options.no_cache else [[Part(*row) for row in c] for c in chains]
+            parts = divided(recipe, known)
+            write_context(recipe, notebook, context, parts)
             image = engine.build(
                 recipe,
                 context,
@@ -275,6 +281,8 @@ def build(
                 on_event=on_event,
                 cancel=cancel,
             )
+        if engine.name != "venv":
+            remember(engine, layers, tuple((p.lock, p.modules) for p in parts), chains)
         summary = f"{image.tag}, {image.size_bytes / 1e6:.0f} MB"
     on_event(StageFinished("build", time.monotonic() - began, summary))
     return image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..notebook_v4 import printable
 from . import files, local, source
 from .findings import Findings, Import, Install, PathLiteral, Place
 
+_MODULE = re.compile(r"\w{1,100}(\.\w{1,100}){0,9}")
 ENOUGH = 50  # imports of one module that are asked about; more would only repeat
 
 
@@ -82,6 +84,15 @@ class Draft:
         """Modules that the notebook downloads when it runs."""
         found = (p.path for p in self.findings.paths if p.use == "download")
         return frozenset(path[:-3].rpartition("/")[2] for path in found if path.endswith(".py"))
+
+    def modules(self) -> tuple[str, ...]:
+        """Dotted names of what is imported from elsewhere, and of what may be modules in these."""
+        found: set[str] = set()
+        for item in self.followed.external:
+            # A class is written with a capital letter (PEP 8); a function's name does no harm.
+            names = (n for n in item.names[:ENOUGH] if n != "*" and n == n.lower())
+            found.update((item.module, *(f"{item.module}.{name}" for name in names)))
+        return tuple(sorted(name for name in found if _MODULE.fullmatch(name)))
 
     def request(self) -> dict[str, Any]:
         """What to ask the probe."""

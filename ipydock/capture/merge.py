@@ -187,6 +187,7 @@ def _merge(
         folder=data.folder,
         search_path=draft.roots,
         instructions=notebook.instruction_cells(nb.node),
+        modules=draft.modules(),
         unseen=unseen(session),
         warnings=tuple(dict.fromkeys(warnings)),
     )

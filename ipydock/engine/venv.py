@@ -20,7 +20,7 @@ from pathlib import Path
 from ..errors import BuildError, DiskFull, EngineError, InputError
 from ..events import OnEvent, Warned
 from ..hosts import ca_environment, cache_folder
-from ..layout import NOTEBOOK, PROJECT
+from ..layout import DATA, NOTEBOOK, PROJECT
 from ..models import Image, Limits, Recipe
 from ..process import Cancellation, ProcessPlan, run
 from .buildlog import BuildLog
@@ -203,7 +203,7 @@ class VenvEngine:
         try:
             user.mkdir()
             folder.mkdir(parents=True)
-            for part, place in ((PROJECT, work), (NOTEBOOK, folder)):
+            for part, place in ((DATA, work), (PROJECT, work), (NOTEBOOK, folder)):
                 if (home / "context" / part).is_dir():
                     shutil.copytree(home / "context" / part, place, dirs_exist_ok=True)
         except BaseException:

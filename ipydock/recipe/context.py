@@ -20,9 +20,10 @@ from ..files import (
     sha256,
     write_atomic,
 )
-from ..layout import NOTEBOOK, PROJECT, ROOT, in_context, is_system
+from ..layout import DATA, NOTEBOOK, PROJECT, ROOT, SCRIPTS, in_context, is_system
 from ..models import ContextFile, Recipe
 from ..notebook import Notebook, digest, stripped
+from .parts import Part, texts, whole
 
 
 def include(notebook: Notebook, patterns: Sequence[str]) -> tuple[ContextFile, ...]:
@@ -151,8 +152,12 @@ def _refuse_cells(notebook: Notebook) -> None:
             )
 
 
-def write_context(recipe: Recipe, notebook: Notebook, target: Path) -> None:
+def write_context(
+    recipe: Recipe, notebook: Notebook, target: Path, parts: Sequence[Part] | None = None
+) -> None:
     """Write everything that ``docker build`` needs into a folder.
+
+    Without ``parts`` all packages are in one layer, as in the recipe.
 
     A folder that an earlier call wrote is replaced; any other folder must be empty or absent. A
     call that fails leaves the folder as it was.
@@ -176,28 +181,30 @@ def write_context(recipe: Recipe, notebook: Notebook, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".ipydock-", dir=target.parent) as name:
         fresh = Path(name)
-        _fill(recipe, notebook, fresh)
+        _fill(recipe, notebook, fresh, texts(recipe, parts or whole(recipe)))
         for entry in CONTEXT_ENTRIES:
             _remove(target / entry)
             if (fresh / entry).exists():
                 (fresh / entry).rename(target / entry)
 
 
-def _fill(recipe: Recipe, notebook: Notebook, folder: Path) -> None:
+def _fill(
+    recipe: Recipe, notebook: Notebook, folder: Path, written: Sequence[tuple[str, str]]
+) -> None:
     _refuse_cells(notebook)
     (folder / NOTEBOOK).mkdir()
     for file in recipe.files:
-        target = folder / in_context(file.path, recipe.folder)
+        target = folder / in_context(file.path, recipe.folder, is_code=file.kind == "module")
         if file.kind == "folder":
             target.mkdir(parents=True, exist_ok=True)
             continue
         _refuse_secret(notebook.folder.resolve(), file.path)
         _copy(notebook.folder.resolve() / file.path, target, file)
     _write(folder / NOTEBOOK / recipe.notebook, stripped(notebook.node))
-    _write(folder / "requirements.lock", recipe.lock)
-    _write(folder / ".dockerignore", recipe.dockerignore)
-    _write(folder / "Dockerfile", recipe.dockerfile)
-    for name in (PROJECT, ROOT):
+    (folder / SCRIPTS).mkdir()
+    for name, text in (*written, (".dockerignore", recipe.dockerignore)):
+        _write(folder / name, text)
+    for name in (DATA, PROJECT, ROOT):
         for path, _, _ in os.walk(folder / name):
             Path(path).chmod(0o775)  # group 0 may write, as on OpenShift; whatever the umask is
 

@@ -5,25 +5,74 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 
 from ..files import CONTEXT_HEADING
-from ..layout import NOTEBOOK, PROJECT, ROOT
+from ..layout import DATA, NOTEBOOK, PROJECT, ROOT, SCRIPTS, in_context
 from ..models import ContextFile, Package, SystemPackage
 from .instructions import Comment, Copy, Dockerfile, Exec, From, Pairs, Run, Simple
 
 # The uv that installs the packages in the image; a constant, so that the same capture gives the
-# same bytes whatever uv the host has.
+# same bytes whatever uv the host has. scripts/get_uv.py has the digests of its files.
 UV_VERSION = "0.13.9"
 UID = 1000
 WORKDIR = "/work"
 HOME = "/home/user"
+START = "/opt/notebook/start.py"
 
 # Where the host's certificate authorities go during a RUN that downloads. Where the build is not
 # given the secret nothing is mounted, and the image's own file is used.
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 CA_SECRET = f"type=secret,id=ca,target={CA_FILE}"
 
+# What runs a notebook, besides what it imports itself: compiled with it. Those that the code of
+# others names were seen loaded in a kernel, but are imported within functions.
+RUNNING = (
+    *("IPython.core.debugger", "IPython.core.magics", "debugpy", "debugpy/_vendored/pydevd"),
+    *("ipykernel.ipkernel", "ipykernel.kernelapp", "ipykernel_launcher"),
+    *("matplotlib_inline.backend_inline", "nbclient", "nbformat.v4", "pydevd"),
+    *("tornado.platform.asyncio", "zmq.backend.cython"),
+)
+
 _LISTED = 20  # file names written out in a comment; the rest is counted
+
+
+@cache
+def scripts() -> tuple[tuple[str, str], ...]:
+    """The names and texts of what the build and the image run besides programs of others."""
+    folder = resources.files(__package__) / "scripts"
+    names = ("bytecode.py", "get_uv.py", "start.py")
+    return tuple((name, (folder / name).read_text(encoding="utf-8")) for name in names)
+
+
+def lock_name(number: int) -> str:
+    """The lock of a layer of packages, in the context; the first is number 0."""
+    return f"requirements.{number}.lock" if number else "requirements.lock"
+
+
+def modules_name(number: int) -> str:
+    """The names of the modules that are compiled with a layer of packages."""
+    return f"modules.{number}.txt" if number else "modules.txt"
+
+
+def packages_run(number: int) -> Run:
+    """The layer that installs a lock, see `ipydock.recipe.parts`."""
+    return Run(
+        (
+            "UV_LINK_MODE=copy /opt/uv/uv pip install --system --system-certs \\\n"
+            "      --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock",
+            "python3 /tmp/bytecode.py < /tmp/modules.txt",
+        ),
+        mounts=(
+            CA_SECRET,
+            "type=cache,target=/root/.cache/uv",
+            "type=bind,from=uv,source=/opt/uv,target=/opt/uv",
+            f"type=bind,source={lock_name(number)},target=/tmp/requirements.lock",
+            f"type=bind,source={modules_name(number)},target=/tmp/modules.txt",
+            f"type=bind,source={SCRIPTS}/bytecode.py,target=/tmp/bytecode.py",
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +81,7 @@ class Layers:
 
     notebook: str
     base: str
-    authors: Sequence[str]
+    labels: Sequence[tuple[str, str]]
     apt: Sequence[SystemPackage]
     packages: Sequence[Package]
     env: Sequence[tuple[str, str]]
@@ -56,18 +105,24 @@ class Layers:
         )
         out.add(*self._uv())
         out.add(From(self.base))
+        out.add(*self._user())
         if self.apt:
             out.add(*self._system())
         out.add(*self._python())
-        out.add(*self._user())
+        out.add(*self._surroundings())
         if self.files:
             out.add(*self._project())
         # Here and not at the top, so that notebooks with the same packages share their layers.
-        out.add(self._labels())
+        out.add(Pairs("LABEL", tuple(self.labels)))
         out.add(
             Comment(("The notebook, without outputs; it changes most often.",)),
             Copy(f"{NOTEBOOK}/", "./", f"{UID}:0"),
-            Exec("CMD", ("ipython", "--colors=NoColor", f"./{self.notebook}")),
+        )
+        out.add(
+            Comment(("Runs the notebook, or what is named behind the image in `docker run`.",)),
+            Simple("USER", f"{UID}"),
+            Exec("ENTRYPOINT", ("python3", START)),
+            Exec("CMD", (f"{self.workdir}/{self.notebook}",)),
         )
         return out
 
@@ -76,19 +131,13 @@ class Layers:
             Comment(("uv installs the packages below; it does not stay in the image.",)),
             From(self.base, "uv"),
             Run(
-                (
-                    f"PIP_CERT={CA_FILE} pip install --no-cache-dir --no-compile \\\n"
-                    f"      --target=/opt/uv uv=={UV_VERSION}",
+                (f"python3 /tmp/get_uv.py /opt/uv {UV_VERSION}",),
+                mounts=(
+                    CA_SECRET,
+                    f"type=bind,source={SCRIPTS}/get_uv.py,target=/tmp/get_uv.py",
                 ),
-                mounts=(CA_SECRET,),
             ),
         )
-
-    def _labels(self) -> Pairs:
-        pairs = [("org.opencontainers.image.title", self.notebook)]
-        if self.authors:
-            pairs.append(("org.opencontainers.image.authors", ", ".join(self.authors)))
-        return Pairs("LABEL", tuple(pairs))
 
     def _system(self) -> tuple[Comment, Comment, Run]:
         names = " \\\n      ".join(package.name for package in self.apt)
@@ -111,24 +160,16 @@ class Layers:
         lines = _aligned((f"{p.name}=={p.version}", p.reason) for p in self.packages)
         return (
             Comment(
-                ("Python packages; requirements.lock pins these and all that they need:", *lines)
-            ),
-            Run(
                 (
-                    "UV_LINK_MODE=copy /opt/uv/bin/uv pip install --system --system-certs \\\n"
-                    "      --break-system-packages --compile-bytecode \\\n"
-                    "      --require-hashes -r /tmp/requirements.lock",
-                ),
-                mounts=(
-                    CA_SECRET,
-                    "type=cache,target=/root/.cache/uv",
-                    "type=bind,from=uv,source=/opt/uv,target=/opt/uv",
-                    "type=bind,source=requirements.lock,target=/tmp/requirements.lock",
-                ),
+                    "Python packages; requirements.lock pins these and all that they need:",
+                    *lines,
+                    "What the notebook imports (modules.txt) is compiled to bytecode.",
+                )
             ),
+            packages_run(0),
         )
 
-    def _user(self) -> tuple[Comment | Run | Pairs | Simple, ...]:
+    def _user(self) -> tuple[Comment | Run, ...]:
         folders = " ".join(shlex.quote(path) for path in (HOME, *self._writable()))
         return (
             Comment(("Runs as any user: every uid may write to the home and the work folder.",)),
@@ -138,9 +179,13 @@ class Layers:
                     f"install -d -o {UID} -m 0777 {folders}",
                 )
             ),
+        )
+
+    def _surroundings(self) -> tuple[Pairs | Simple | Copy, ...]:
+        return (
             Pairs("ENV", (("HOME", HOME), *self.env)),
             Simple("WORKDIR", self.workdir),
-            Simple("USER", f"{UID}"),
+            Copy(f"{SCRIPTS}/start.py", START),
         )
 
     def _writable(self) -> list[str]:
@@ -152,17 +197,23 @@ class Layers:
                 folders.insert(0, path)
         return folders
 
-    def _project(self) -> tuple[Comment | Copy, ...]:
-        names = [f"  {file.path}" for file in self.files[:_LISTED]]
-        if (more := len(self.files) - _LISTED) > 0:
-            names.append(f"  and {more} more")
+    def _project(self) -> Iterable[Comment | Copy]:
         up = "../" * (self.folder.count("/") + 1) if self.folder else "./"
-        copies = (Copy(f"{PROJECT}/", up, f"{UID}:0"), Copy(f"{ROOT}/", "/", f"{UID}:0"))
-        kinds = {file.path.startswith("/") for file in self.files}
-        return (
-            Comment(("Local modules and data files that the notebook uses:", *names)),
-            *(copies[kind] for kind in sorted(kinds)),
-        )
+        for source, target, says in (
+            (ROOT, "/", "Data files that the notebook names by their whole path:"),
+            (DATA, up, "Data files that the notebook reads:"),
+            (PROJECT, up, "Local modules, which change more often than data:"),
+        ):
+            names = [file.path for file in self.files if _place(file) == source]
+            if names:
+                more = len(names) - _LISTED
+                listed = [f"  {name}" for name in names[:_LISTED]]
+                yield Comment((says, *listed, *([f"  and {more} more"] if more > 0 else [])))
+                yield Copy(f"{source}/", target, f"{UID}:0")
+
+
+def _place(file: ContextFile) -> str:
+    return in_context(file.path, "", is_code=file.kind == "module").partition("/")[0]
 
 
 def _aligned(rows: Iterable[tuple[str, str]]) -> list[str]:

@@ -19,7 +19,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from ..errors import InputError, LockError
 from ..models import Capture, ContextFile, DataFile, InstructionCell, Recipe, SystemPackage
 from ..process import Cancellation
-from .layers import Layers
+from .layers import RUNNING, Layers, scripts
 from .lock import Lock, lock, uv_platform
 from .place import layout_of
 from .wanted import Wanted, choose
@@ -35,9 +35,13 @@ _NOTHING = hashlib.sha256().hexdigest()
 DOCKERIGNORE = """\
 *
 !Dockerfile
-!requirements.lock
+!requirements*.lock
+!modules*.txt
+!scripts
+!data
 !project
 !root
+!copied
 !notebook
 """
 
@@ -148,7 +152,7 @@ def synthesize(
     layers = Layers(
         notebook=capture.notebook,
         base=base,
-        authors=capture.authors,
+        labels=_labels(capture, base, locked),
         apt=apt,
         packages=packages,
         env=env,
@@ -167,6 +171,8 @@ def synthesize(
         packages=tuple(packages),
         apt=apt,
         files=files,
+        modules=tuple(sorted({*RUNNING, *capture.modules})),
+        scripts=scripts(),
         workdir=place.workdir,
         folder=place.folder,
         platform=options.platform,
@@ -175,6 +181,23 @@ def synthesize(
         digest="",
     )
     return recipe.model_copy(update={"digest": _digest(recipe)})
+
+
+def _labels(capture: Capture, base: str, locked: Lock) -> tuple[tuple[str, str], ...]:
+    """What the image says of itself: the pre-defined keys of the OCI image specification, and the
+    digests of what it was made from."""
+    name, _, digest = base.partition("@")
+    oci = (
+        ("title", capture.notebook),
+        ("authors", ", ".join(capture.authors)),
+        ("base.name", name),
+        ("base.digest", digest),
+    )
+    return (
+        *((f"org.opencontainers.image.{key}", value) for key, value in oci if value),
+        ("io.ipydock.notebook.sha256", capture.notebook_sha256),
+        ("io.ipydock.lock.sha256", hashlib.sha256(locked.text.encode()).hexdigest()),
+    )
 
 
 def _lock(wanted: Wanted, solve: Callable[..., Lock]) -> Lock:
@@ -278,7 +301,8 @@ def _lock_header(capture: Capture, options: Options) -> str:
 
 def _digest(recipe: Recipe) -> str:
     content = recipe.model_dump(
-        include={"dockerfile", "lock", "dockerignore", "files", "notebook_sha256", "platform"},
+        include={"dockerfile", "lock", "dockerignore", "files", "notebook_sha256", "platform"}
+        | {"modules", "scripts"},
         mode="json",
     )
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

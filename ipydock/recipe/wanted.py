@@ -15,11 +15,10 @@ from packaging.utils import canonicalize_name
 from ..models import Capture, Package, Requested
 from .instructions import one_line
 
-# All that is added to what the notebook needs. IPython, which ipykernel brings, can run a notebook
-# file by itself once nbformat is there, and that is the image's command.
+# All that is added to what the notebook needs.
 ADDED = (
     ("ipykernel", "the notebook's kernel"),
-    ("nbformat", "lets `docker run` execute the notebook"),
+    ("nbclient", "lets `docker run` execute the notebook"),
 )
 
 
