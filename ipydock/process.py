@@ -15,13 +15,16 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, TypeVar
 
 from .errors import Cancelled
 
+T = TypeVar("T")
 # Seconds between asking a process group to end and killing it. A cancelled command is to be gone
 # within 2 s; what was measured to be asked for (docker, podman, uv) ends in 0.1 s.
 GRACE = 1.0
@@ -97,6 +100,35 @@ def interrupts_raise(cancel: Cancellation) -> Iterator[None]:
             signal.signal(number, handler)
         if caught:
             raise KeyboardInterrupt
+
+
+def given_up(call: Callable[[], T], cancel: Cancellation | None) -> T:
+    """What a call returns that cannot be interrupted, such as one that waits for a registry.
+
+    It runs in a thread of its own, which is left to itself when the flag is raised: the call must
+    be one that nobody misses and that changes nothing.
+
+    Raises:
+        Cancelled: the flag was raised.
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    flag = cancel or Cancellation()
+    answer: Future[T] = Future()
+
+    def body() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - handed on to the calling thread
+            answer.set_exception(error)
+
+    with interrupts_raise(flag):
+        flag.check()
+        threading.Thread(target=body, daemon=True).start()
+        while not answer.done():
+            flag.check()
+            with contextlib.suppress(TimeoutError, FutureTimeout):
+                answer.exception(timeout=0.05)
+        return answer.result()
 
 
 def spawn(plan: ProcessPlan) -> subprocess.Popen[bytes]:

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import BaseImageError, EngineError, InputError
 from ..events import OnEvent
 from ..models import Image, Limits, Recipe
-from ..process import Cancellation, ProcessPlan
+from ..process import Cancellation, ProcessPlan, given_up
 from . import labels
 from .building import options, run_build
 from .capabilities import of_docker
@@ -90,11 +90,9 @@ class DockerEngine:
 
         if "@sha256:" in base:
             return base
-        if cancel is not None:
-            cancel.check()
         with self._faults():
             try:
-                digest = self._sdk.images.get_registry_data(base).id
+                digest = given_up(lambda: self._sdk.images.get_registry_data(base).id, cancel)
             except docker.errors.APIError as error:
                 if error.status_code == 400:
                     raise InputError(

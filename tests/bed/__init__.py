@@ -12,6 +12,9 @@ machines that cannot reach one. Standard library only.
     packages.py      what apt has to install
     network.py       the bridge, and taking back what a daemon changes in the host's network
     daemon.py        the private daemon and its registry: starting them
+    newer.py         a current Docker beside it, with either image store
+    podman.py        Podman with a store of its own
+    ssh.py           a way to the newer Docker over SSH
     cleanup.py       ending and removing all that
     debian.py        a Debian root file system and what the official image adds to it
     interpreters.py  Python trees of this machine, put into such a root

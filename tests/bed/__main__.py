@@ -1,13 +1,19 @@
-"""`python3 -m tests.bed VERB`; the last line of `up` and `env` is for `eval`."""
+"""`python3 -m tests.bed VERB`; the last line of `up` and `env` is for `eval`.
+
+`also KIND` brings up a further engine beside it and prints as JSON what its environment is.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from . import cleanup, daemon, engines, images, packages
+from . import cleanup, daemon, engines, images, newer, packages, podman, ssh
 from .api import ask, request
 from .process import ours
 from .state import Bed, BedError, State, say
@@ -77,11 +83,22 @@ def status(bed: Bed) -> int:
     return 0
 
 
+# Further engines beside the one that is up: each gives what to set in the environment.
+_ALSO: dict[str, Callable[[Bed], dict[str, str]]] = {
+    "newer": partial(newer.up, kind="newer"),
+    "containerd": partial(newer.up, kind="containerd"),
+    "podman": podman.up,
+    "ssh": ssh.up,
+}
+
+
 def main() -> int:
     """Runs one verb; the exit code is 0 when it did what it says."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.bed", description=__doc__)
-    parser.add_argument("verb", choices=["up", "down", "status", "env", "tools"])
-    verb = parser.parse_args().verb
+    parser.add_argument("verb", choices=["up", "down", "status", "env", "tools", "also"])
+    parser.add_argument("kind", nargs="?", choices=sorted(_ALSO), help="of engine, for `also`")
+    given = parser.parse_args()
+    verb = given.verb
     os.umask(0o022)
     try:
         bed = Bed.find(os.environ, os.getuid())
@@ -89,6 +106,10 @@ def main() -> int:
             return status(bed)
         if verb == "tools":
             packages.install_tools()
+            return 0
+        if verb == "also":
+            with bed.lock():
+                sys.stdout.write(json.dumps(_ALSO[given.kind](bed)) + "\n")
             return 0
         if verb == "down":
             with bed.lock() as lock:

@@ -13,10 +13,12 @@ from pathlib import Path
 from . import network
 from .api import request
 from .process import others, ours, run, stop, succeeds, wait_until
-from .state import MARKER, Bed, BedError, State, say
+from .state import MARKER, PARTS, Bed, BedError, State, say
 
 # What Docker and containerd leave outside the folders that they are given.
-_TRACES = tuple(map(Path, ("/run/docker", "/run/runc", "/run/containerd", "/opt/containerd")))
+_TRACES = tuple(
+    map(Path, ("/run/docker", "/run/runc", "/run/containerd", "/opt/containerd", "/run/sshd"))
+)
 _KEY = Path("/etc/docker/key.json")
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -27,6 +29,10 @@ def take_down(bed: Bed) -> None:
     if not ours(bed) and not any(folder.exists() for folder in bed.folders):
         say("nothing of this bed is here")
         return
+    for kind in PARTS:
+        part = bed.part(kind)
+        if part.run.exists():
+            take_down(part)
     _empty(bed)
     clear(bed)
     shared = others(bed)

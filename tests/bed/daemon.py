@@ -7,8 +7,11 @@ import http.client
 import json
 import os
 import socket
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from . import network
 from .api import ask, request
@@ -36,10 +39,13 @@ def running(bed: Bed, state: State) -> bool:
     )
 
 
-def start(bed: Bed, *, mirror: int | None = None) -> State:
+def start(
+    bed: Bed, *, mirror: int | None = None, settings: Mapping[str, object] | None = None
+) -> State:
     """Starts registry and daemon, after clearing what a killed run left; both answer afterwards.
 
-    With `mirror`, the port of another bed's registry, no registry is started.
+    With `mirror`, the port of another bed's registry, no registry is started. `settings` are more
+    lines of the daemon's configuration; its `hosts` are added to the bed's own socket.
 
     Raises BedError, with nothing left running, when one does not come up.
     """
@@ -56,7 +62,7 @@ def start(bed: Bed, *, mirror: int | None = None) -> State:
         state.subnet = network.make_bridge(bed)
         state.port = mirror or _start_registry(bed, state.port)
         state.save(bed)
-        _start_dockerd(bed, state)
+        _start_dockerd(bed, state, settings or {})
     except BaseException:
         stop(bed, grace=5)
         raise
@@ -123,11 +129,12 @@ def registry_config(bed: Bed, port: int) -> str:
     )
 
 
-def dockerd_config(bed: Bed, port: int) -> str:
+def dockerd_config(bed: Bed, port: int, settings: Mapping[str, Any] = MappingProxyType({})) -> str:
     """The daemon's configuration; as a file of ours, the system's own daemon.json is not read."""
     return json.dumps(
         {
-            "hosts": [bed.docker_host],
+            **settings,
+            "hosts": [bed.docker_host, *settings.get("hosts", ())],
             "data-root": str(bed.data / "docker"),
             "exec-root": str(bed.run / "exec"),
             "pidfile": str(bed.run / "dockerd.pid"),
@@ -146,7 +153,7 @@ def dockerd_config(bed: Bed, port: int) -> str:
 
 def _start_registry(bed: Bed, wish: int) -> int:
     log = bed.logs / "registry.log"
-    for port in (wish or _free_port(), _free_port(), _free_port()):
+    for port in (wish or free_port(), free_port(), free_port()):
         config = bed.data / "registry.yml"
         config.write_text(registry_config(bed, port))
         process = detach(["docker-registry", "serve", config], log, _environment())
@@ -163,11 +170,17 @@ def _start_registry(bed: Bed, wish: int) -> int:
     )
 
 
-def _start_dockerd(bed: Bed, state: State) -> None:
+def _start_dockerd(bed: Bed, state: State, settings: Mapping[str, object]) -> None:
     config = bed.run / "daemon.json"
-    config.write_text(dockerd_config(bed, state.port))
+    config.write_text(dockerd_config(bed, state.port, settings))
     log = bed.logs / "dockerd.log"
-    process = detach(["dockerd", "--config-file", config], log, _environment())
+    env = _environment()
+    dockerd = Path("dockerd")
+    if bed.programs:
+        dockerd = bed.programs / "usr/sbin/dockerd"
+        # It starts containerd and its shims by their names; runc stays the system's.
+        env["PATH"] = f"{bed.programs}/usr/sbin:{bed.programs}/usr/bin:{SYSTEM_PATH}"
+    process = detach([dockerd, "--config-file", config], log, env)
     alive = partial(is_alive, process)
     if not wait_until(lambda: ask(bed.docker_host).usable, seconds=60, alive=alive):
         text = _log_tail(log)
@@ -200,7 +213,8 @@ def _registry_answers(port: int) -> bool:
         connection.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         return int(trial.getsockname()[1])

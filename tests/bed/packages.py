@@ -46,7 +46,12 @@ NEEDS = (
     Need("ca-certificates", "/etc/ssl/certs/ca-certificates.crt"),
 )
 # What tests use besides an engine.
-TOOLS = (Need("strace", "strace"),)
+TOOLS = (
+    Need("strace", "strace"),
+    Need("podman", "podman"),
+    Need("openssh-server", "/usr/sbin/sshd"),
+    Need("openssh-client", "ssh"),
+)
 # Without its parser, dockerd cannot start a container where the kernel has AppArmor on.
 _APPARMOR = Need("apparmor", "apparmor_parser")
 

@@ -20,7 +20,7 @@ from .state import Bed, BedError
 MAKERS = ("mmdebstrap", "chroot")
 # Only programs of these names are ever stopped, and only with one of our paths among their
 # arguments, in this order: whoever starts others goes first.
-_DAEMONS = ("dockerd", "containerd", "containerd-shim-runc-v2", "podman", "docker-registry")
+_DAEMONS = ("dockerd", "containerd", "containerd-shim-runc-v2", "podman", "docker-registry", "sshd")
 STOPPED = (*MAKERS, *_DAEMONS)
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -154,6 +154,9 @@ def arguments(entry: Path) -> list[str]:
 
 def _daemon_name(entry: Path, folders: Iterable[Path]) -> str:
     words = arguments(entry)
+    if words[0].startswith("sshd: "):
+        # It writes what it does over its arguments: "sshd: /usr/sbin/sshd -D -f FILE [listener]".
+        words = words[0].split()[1:]
     # A script stands behind its interpreter: perl /usr/bin/mmdebstrap.
     script = words[1:2] if Path(words[0]).name == "perl" else []
     name = next((base for word in script + words[:1] if (base := Path(word).name) in STOPPED), "")

@@ -11,11 +11,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 MARKER = ".ipydock-bed"
+PARTS = ("newer", "containerd")  # further Docker engines, see newer.py
 # sun_path holds 108 bytes with the closing zero; this is the longest socket below `run`.
 SOCKET_LIMIT = 107
 LONGEST_SOCKET = "exec/containerd/containerd-debug.sock.ttrpc"
@@ -46,6 +47,8 @@ class Bed:
     run: Path
     # A bed at a chosen place is always private: it never borrows an engine that is there already.
     private: bool = False
+    # A folder whose programs are used instead of the system's, see newer.py.
+    programs: Path | None = None
 
     @classmethod
     def find(cls, environ: Mapping[str, str], uid: int) -> Bed:
@@ -64,13 +67,29 @@ class Bed:
             name = f"ipydock-bed-{uid}"
             root = Path(environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / name
             bed = cls(name, "", root / "data", root / "run")
-        if (length := len(os.fsencode(bed.run / LONGEST_SOCKET))) > SOCKET_LIMIT:
+        bed.check()
+        return bed
+
+    def check(self) -> None:
+        """Raises BedError when sockets below `run` would have names that are too long."""
+        if (length := len(os.fsencode(self.run / LONGEST_SOCKET))) > SOCKET_LIMIT:
             raise BedError(
-                f"{bed.run} is too long a name for a place that holds sockets.",
+                f"{self.run} is too long a name for a place that holds sockets.",
                 evidence=f"{LONGEST_SOCKET} below it is {length} bytes; {SOCKET_LIMIT} may be.",
                 mend="set IPYDOCK_BED to a folder with a shorter name.",
             )
-        return bed
+
+    def part(self, kind: str, programs: Path | None = None) -> Bed:
+        """A further engine in folders of this bed, gone with it; kinds differ in their letter."""
+        return replace(
+            self,
+            name=f"{self.name}-{kind}",
+            bridge=f"{self.bridge}{kind[0]}",
+            data=self.data / "parts" / kind,
+            run=self.run / kind,
+            private=True,
+            programs=programs,
+        )
 
     @property
     def socket(self) -> Path:
