@@ -28,7 +28,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The engines that a command looks at, and why others that it might mean do not answer."""
+    """The engines that a command looks at; ``silent``: why none of them has containers."""
 
     engines: tuple[Engine, ...]
     silent: tuple[str, ...] = ()
@@ -54,7 +54,8 @@ def scope(name: str = "auto") -> Scope:
             engines.append(connect(candidate))
         except EngineError as error:
             silent.append(error.message)
-    return Scope(tuple(engines), tuple(silent))
+    alone = all(engine.name == "venv" for engine in engines)
+    return Scope(tuple(engines), tuple(silent) if alone else ())
 
 
 # --- what there is -------------------------------------------------------------------------------

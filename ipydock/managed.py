@@ -94,7 +94,7 @@ class ManagedContainer(Document):
 
 
 class Listing(Document):
-    """What `ipydock images` and `ipydock ps` found, and which engines could not be asked."""
+    """What `ipydock images` and `ipydock ps` found; ``silent``: why no engine with containers answers."""
 
     images: tuple[ManagedImage, ...] = ()
     containers: tuple[ManagedContainer, ...] = ()

@@ -14,8 +14,10 @@ def register(shell: InteractiveShell) -> None:
     from .dockerfile import DockerfileMagics
     from .dockerize import DockerizeMagics
     from .location import running
+    from .manage import register as register_manage
 
     shell.register_magics(DockerizeMagics, DockerfileMagics)
+    register_manage(shell)
     lines = [line.strip() for line in running(shell).splitlines()]
     first = next((line for line in lines if line and not line.startswith("#")), "")
     # So that %dockerize later knows what was used, from here on.
@@ -25,8 +27,10 @@ def register(shell: InteractiveShell) -> None:
 def unregister(shell: InteractiveShell) -> None:
     """See nothing more, and let the shell forget the magics."""
     from ..capture import watch
+    from .manage import unregister as unregister_manage
 
     watch.stop()
+    unregister_manage(shell)
     manager = shell.magics_manager
     for name in ("dockerize", "dockerfile"):
         for kind in ("line", "cell"):
