@@ -170,32 +170,33 @@ class Layers:
         )
 
     def _user(self) -> tuple[Comment | Run, ...]:
-        folders = " ".join(shlex.quote(path) for path in (HOME, *self._writable()))
         return (
             Comment(("Runs as any user: every uid may write to the home and the work folder.",)),
             Run(
                 (
                     f"useradd --uid {UID} --no-log-init --create-home --home-dir {HOME} user",
-                    f"install -d -o {UID} -m 0777 {folders}",
+                    f"install -d -o {UID} -m 0777 {HOME} {WORKDIR}",
                 )
             ),
         )
 
-    def _surroundings(self) -> tuple[Pairs | Simple | Copy, ...]:
+    def _surroundings(self) -> tuple[Run | Pairs | Simple | Copy, ...]:
+        folders = " ".join(map(shlex.quote, self._folders()))
         return (
+            *((Run((f"install -d -o {UID} -m 0777 {folders}",)),) if folders else ()),
             Pairs("ENV", (("HOME", HOME), *self.env)),
             Simple("WORKDIR", self.workdir),
             Copy(f"{SCRIPTS}/start.py", START),
         )
 
-    def _writable(self) -> list[str]:
-        """The work folder, and those above it that the project's files are laid out in."""
+    def _folders(self) -> list[str]:
+        """The notebook's folder, and those above it that the project's files are laid out in."""
         path, folders = self.workdir, [self.workdir]
         for _ in self.folder.split("/") if self.folder else ():
             path = path.rpartition("/")[0]
             if self.workdir.startswith(f"{WORKDIR}/"):
                 folders.insert(0, path)
-        return folders
+        return [folder for folder in folders if folder != WORKDIR]
 
     def _project(self) -> Iterable[Comment | Copy]:
         up = "../" * (self.folder.count("/") + 1) if self.folder else "./"

@@ -40,7 +40,7 @@ def recipe(folder: Path, *paths: str) -> Recipe:
                 path=path,
                 sha256=sha256(folder / path),
                 size_bytes=(folder / path).stat().st_size,
-                kind="data",
+                kind="module" if path.endswith(".py") else "data",
             )
             for path in paths
         ),
@@ -58,8 +58,9 @@ def test_the_folder_holds_all_that_docker_build_needs(folder: Path, tmp_path: Pa
     assert tree(target) == [
         ".dockerignore",
         "Dockerfile",
+        "data/data/x.csv",
+        "modules.txt",
         "notebook/my nb.ipynb",
-        "project/data/x.csv",
         "project/helper.py",
         "requirements.lock",
     ]
@@ -73,7 +74,7 @@ def test_writing_twice_replaces_what_was_written(folder: Path, tmp_path: Path) -
     notebook = load(folder / "my nb.ipynb")
     write_context(recipe(folder, "data/x.csv"), notebook, target)
     write_context(recipe(folder, "helper.py"), notebook, target)
-    assert "project/data/x.csv" not in tree(target)
+    assert "data/data/x.csv" not in tree(target)
     assert "project/helper.py" in tree(target)
 
 
@@ -209,7 +210,7 @@ def test_files_above_lie_beside_the_names_of_the_folder(folder: Path, tmp_path: 
     made = recipe(folder, "../shared/y.csv", "helper.py")
     made = made.model_copy(update={"folder": "a folder"})
     write_context(made, load(folder / "my nb.ipynb"), tmp_path / "out")
-    assert {"project/shared/y.csv", "project/a folder/helper.py"} <= set(tree(tmp_path / "out"))
+    assert {"data/shared/y.csv", "project/a folder/helper.py"} <= set(tree(tmp_path / "out"))
 
 
 def test_absolute_files_and_empty_folders(folder: Path, tmp_path: Path) -> None:
@@ -222,8 +223,8 @@ def test_absolute_files_and_empty_folders(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "out"
     write_context(made, load(folder / "my nb.ipynb"), target)
     assert f"root{path}" in tree(target)
-    assert (target / "project" / "out").is_dir()
-    assert (target / "project" / "out").stat().st_mode & 0o777 == 0o775
+    assert (target / "data" / "out").is_dir()
+    assert (target / "data" / "out").stat().st_mode & 0o777 == 0o775
     # It is still ours, and is replaced.
     write_context(recipe(folder), load(folder / "my nb.ipynb"), target)
     assert not (target / "root").exists()

@@ -64,10 +64,10 @@ def test_files_above_a_folder_that_is_not_known() -> None:
 
 
 def test_places_in_the_context() -> None:
-    assert in_context("a/b.csv", "") == "project/a/b.csv"
-    assert in_context("../d/b.csv", "me/nb") == "project/me/d/b.csv"
-    assert in_context("b.csv", "me/nb") == "project/me/nb/b.csv"
-    assert in_context("/d/b.csv", "nb") == "root/d/b.csv"
+    assert in_context("a/b.csv", "", is_code=False) == "data/a/b.csv"
+    assert in_context("../d/b.csv", "me/nb", is_code=False) == "data/me/d/b.csv"
+    assert in_context("b.py", "me/nb", is_code=True) == "project/me/nb/b.py"
+    assert in_context("/d/b.py", "nb", is_code=True) == "root/d/b.py"
     assert [levels(path) for path in ("a", "../a", "../../a/..b", "..")] == [0, 1, 2, 1]
     assert is_system("/etc/x") and is_system("/") and is_system("/var/lib/x")
     assert not is_system("/data/x") and not is_system("/var/data/x") and not is_system("/x.csv")
@@ -79,7 +79,7 @@ def layers(folder: str, *paths: str) -> str:
         Layers(
             notebook="sample.ipynb",
             base="python:3.11-slim-bookworm@sha256:" + "a" * 64,
-            authors=(),
+            labels=(("org.opencontainers.image.title", "sample.ipynb"),),
             apt=(),
             packages=(),
             env=_search_path(samples.capture(search_path=("src", "lib")), Options(), place.workdir),
@@ -95,7 +95,7 @@ def test_the_dockerfile_of_a_notebook_with_files_elsewhere() -> None:
     text = layers("/home/me/my project/nb", "../../data/x.csv", "/srv/data/y.csv", "out/", "a.py")
     assert text == golden.read_text(encoding="utf-8")
     assert "COPY --chown=1000:0 root/" not in layers("/home/me/nb", "../x.csv")
-    assert "COPY --chown=1000:0 project/" not in layers("/home/me/nb", "/srv/x.csv")
+    assert "COPY --chown=1000:0 data/" not in layers("/home/me/nb", "/srv/x.csv")
 
 
 def test_the_user_has_the_last_word_on_the_search_path() -> None:

@@ -7,38 +7,48 @@
 # uv installs the packages below; it does not stay in the image.
 FROM python:3.11-slim-bookworm@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa AS uv
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    PIP_CERT=/etc/ssl/certs/ca-certificates.crt pip install --no-cache-dir --no-compile \
-      --target=/opt/uv uv==0.13.9
+    --mount=type=bind,source=scripts/get_uv.py,target=/tmp/get_uv.py \
+    python3 /tmp/get_uv.py /opt/uv 0.13.9
 
 FROM python:3.11-slim-bookworm@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 
+# Runs as any user: every uid may write to the home and the work folder.
+RUN useradd --uid 1000 --no-log-init --create-home --home-dir /home/user user && \
+    install -d -o 1000 -m 0777 /home/user /work
+
 # Python packages; requirements.lock pins these and all that they need:
+# What the notebook imports (modules.txt) is compiled to bytecode.
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,target=/root/.cache/uv \
     --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,source=requirements.lock,target=/tmp/requirements.lock \
-    UV_LINK_MODE=copy /opt/uv/bin/uv pip install --system --system-certs \
-      --break-system-packages --compile-bytecode \
-      --require-hashes -r /tmp/requirements.lock
+    --mount=type=bind,source=modules.txt,target=/tmp/modules.txt \
+    --mount=type=bind,source=scripts/bytecode.py,target=/tmp/bytecode.py \
+    UV_LINK_MODE=copy /opt/uv/uv pip install --system --system-certs \
+      --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock && \
+    python3 /tmp/bytecode.py < /tmp/modules.txt
 
-# Runs as any user: every uid may write to the home and the work folder.
-RUN useradd --uid 1000 --no-log-init --create-home --home-dir /home/user user && \
-    install -d -o 1000 -m 0777 /home/user /work '/work/my project' '/work/my project/nb'
+RUN install -d -o 1000 -m 0777 '/work/my project' '/work/my project/nb'
 ENV HOME="/home/user" \
     PYTHONPATH="/work/my project/nb/src:/work/my project/nb/lib"
 WORKDIR /work/my project/nb
-USER 1000
+COPY scripts/start.py /opt/notebook/start.py
 
-# Local modules and data files that the notebook uses:
-#   ../../data/x.csv
+# Data files that the notebook names by their whole path:
 #   /srv/data/y.csv
+COPY --chown=1000:0 root/ /
+# Data files that the notebook reads:
+#   ../../data/x.csv
 #   out/
 #   a.py
-COPY --chown=1000:0 project/ ../../
-COPY --chown=1000:0 root/ /
+COPY --chown=1000:0 data/ ../../
 
 LABEL org.opencontainers.image.title="sample.ipynb"
 
 # The notebook, without outputs; it changes most often.
 COPY --chown=1000:0 notebook/ ./
-CMD ["ipython", "--colors=NoColor", "./sample.ipynb"]
+
+# Runs the notebook, or what is named behind the image in `docker run`.
+USER 1000
+ENTRYPOINT ["python3", "/opt/notebook/start.py"]
+CMD ["/work/my project/nb/sample.ipynb"]

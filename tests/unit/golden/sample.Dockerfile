@@ -7,10 +7,14 @@
 # uv installs the packages below; it does not stay in the image.
 FROM python:3.11-slim-bookworm@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa AS uv
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    PIP_CERT=/etc/ssl/certs/ca-certificates.crt pip install --no-cache-dir --no-compile \
-      --target=/opt/uv uv==0.13.9
+    --mount=type=bind,source=scripts/get_uv.py,target=/tmp/get_uv.py \
+    python3 /tmp/get_uv.py /opt/uv 0.13.9
 
 FROM python:3.11-slim-bookworm@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+
+# Runs as any user: every uid may write to the home and the work folder.
+RUN useradd --uid 1000 --no-log-init --create-home --home-dir /home/user user && \
+    install -d -o 1000 -m 0777 /home/user /work
 
 # System packages:
 #   graphviz  cell 2: !dot -V
@@ -23,32 +27,42 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
 
 # Python packages; requirements.lock pins these and all that they need:
 #   ipykernel==6.30.1             added with --add-pip
-#   nbformat==5.10.4              added with --add-pip
+#   nbclient==0.10.2              added with --add-pip
 #   python-dateutil==2.9.0.post0  cell 1: import dateutil
 #   six==1.17.0                   cell 1: import six
+# What the notebook imports (modules.txt) is compiled to bytecode.
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,target=/root/.cache/uv \
     --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,source=requirements.lock,target=/tmp/requirements.lock \
-    UV_LINK_MODE=copy /opt/uv/bin/uv pip install --system --system-certs \
-      --break-system-packages --compile-bytecode \
-      --require-hashes -r /tmp/requirements.lock
+    --mount=type=bind,source=modules.txt,target=/tmp/modules.txt \
+    --mount=type=bind,source=scripts/bytecode.py,target=/tmp/bytecode.py \
+    UV_LINK_MODE=copy /opt/uv/uv pip install --system --system-certs \
+      --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock && \
+    python3 /tmp/bytecode.py < /tmp/modules.txt
 
-# Runs as any user: every uid may write to the home and the work folder.
-RUN useradd --uid 1000 --no-log-init --create-home --home-dir /home/user user && \
-    install -d -o 1000 -m 0777 /home/user /work
 ENV HOME="/home/user"
 WORKDIR /work
-USER 1000
+COPY scripts/start.py /opt/notebook/start.py
 
-# Local modules and data files that the notebook uses:
+# Data files that the notebook reads:
 #   data/a.csv
+COPY --chown=1000:0 data/ ./
+# Local modules, which change more often than data:
 #   helper.py
 COPY --chown=1000:0 project/ ./
 
 LABEL org.opencontainers.image.title="sample.ipynb" \
-      org.opencontainers.image.authors="Ada Lovelace"
+      org.opencontainers.image.authors="Ada Lovelace" \
+      org.opencontainers.image.base.name="python:3.11-slim-bookworm" \
+      org.opencontainers.image.base.digest="sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+      io.ipydock.notebook.sha256="1111111111111111111111111111111111111111111111111111111111111111" \
+      io.ipydock.lock.sha256="82cc8940e8fe3219cc5967356f774b1a68bae0aafb86a2ba309d2f8f467b2f62"
 
 # The notebook, without outputs; it changes most often.
 COPY --chown=1000:0 notebook/ ./
-CMD ["ipython", "--colors=NoColor", "./sample.ipynb"]
+
+# Runs the notebook, or what is named behind the image in `docker run`.
+USER 1000
+ENTRYPOINT ["python3", "/opt/notebook/start.py"]
+CMD ["/work/sample.ipynb"]
