@@ -42,7 +42,7 @@ from .notebook import Notebook, load
 from .process import Cancellation
 from .recipe.context import write_context
 from .recipe.parts import Part, before, divided
-from .recipe.synthesize import Options, default_base
+from .recipe.synthesize import Options, base_of
 from .recipe.synthesize import synthesize as synthesize_recipe
 
 NotebookLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Notebook
@@ -199,7 +199,7 @@ def synthesize(
         found: what `capture` found.
         options: what to add and change.
         engine: says which digest the base stands for; without one the base is not pinned.
-        pull: ask for that digest again.
+        pull: ask for that digest, and for packages that are not pinned, again.
         to_build: a base that cannot be found is an error; else only a warning.
         on_event: receives the progress.
         cancel: ends it when raised.
@@ -211,7 +211,7 @@ def synthesize(
     began = time.monotonic()
     options = options or Options()
     on_event(StageStarted("synthesize", f"Write the Dockerfile for {found.notebook}"))
-    base = options.base or default_base(found)
+    base = base_of(found, options)
     if engine is not None:
         try:
             base = pin(engine, base, pull=pull, cancel=cancel)
@@ -219,9 +219,16 @@ def synthesize(
             if to_build:
                 raise
             on_event(Warned("synthesize", error.message))
+    if (
+        engine is not None
+        and engine.name == "venv"
+        and (found.instructions or options.instructions)
+    ):
+        text = "Dockerfile instructions need a container engine; the venv engine leaves them out."
+        options = replace(options, notes=(*options.notes, text))
     system = sys.platform if engine is not None and engine.name == "venv" else "linux"
     options = replace(options, base=base, system=system)
-    recipe = synthesize_recipe(found, options, cancel=cancel)
+    recipe = synthesize_recipe(found, options, fresh=pull, cancel=cancel)
     if "@sha256:" not in recipe.base and (engine is None or engine.name != "venv"):
         text = f"The base {recipe.base} is not pinned by digest: no engine says what it stands for."
         recipe = recipe.model_copy(update={"warnings": (*recipe.warnings, text)})

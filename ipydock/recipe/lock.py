@@ -1,7 +1,15 @@
-"""The one door to uv: requirements in, a lock with hashes out."""
+"""The one door to uv: requirements in, a lock with hashes out.
+
+A lock is remembered for what it was made from, so that an unchanged notebook keeps its lock, and
+with it its image, even where something is not pinned and the index has newer files by now.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +21,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from ..errors import LockError
-from ..hosts import ca_environment
+from ..files import write_atomic
+from ..hosts import ca_environment, cache_folder
 from ..process import Cancellation, ProcessPlan, run
 
 _MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
@@ -49,6 +58,7 @@ def lock(
     python: str,
     platform: str,
     build: bool = False,
+    fresh: bool = False,
     cancel: Cancellation | None = None,
 ) -> Lock:
     """Resolve requirements to exact versions with the hashes of every file of each.
@@ -60,12 +70,16 @@ def lock(
         platform: as uv calls it, see `uv_platform`.
         build: let uv run a source distribution's own code to learn what it needs. Only for what
             is installed on this machine already, and so has run here before.
+        fresh: ask the index, even if the answer to the same question is remembered.
         cancel: ends uv when raised.
 
     Raises:
         LockError: there is no solution, or the index cannot be reached.
         Cancelled: ``cancel`` was raised.
     """
+    remembered = _remembered((requirements, constraints, python, platform, build))
+    if not fresh and (text := _read(remembered)):
+        return Lock(text=text, versions=_versions(text))
     with tempfile.TemporaryDirectory(prefix="ipydock-lock-") as folder:
         wanted = Path(folder, "requirements.in")
         held = Path(folder, "constraints.txt")
@@ -96,7 +110,24 @@ def lock(
     text = done.stdout.replace("# via -r requirements.in", "# via the notebook").replace(
         "#   -r requirements.in", "#   the notebook"
     )
+    with contextlib.suppress(OSError):  # then the index is asked the next time
+        remembered.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(remembered, text)
     return Lock(text=text, versions=_versions(text))
+
+
+def _remembered(question: object) -> Path:
+    """Where the answer to a question to uv is kept, under all that it depends on."""
+    settings = sorted(item for item in os.environ.items() if item[0].startswith(("UV_", "PIP_")))
+    key = hashlib.sha256(json.dumps([uv_path(), question, settings]).encode()).hexdigest()
+    return cache_folder() / "locks" / f"{key[:32]}.lock"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def _versions(text: str) -> dict[str, str]:

@@ -11,15 +11,16 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from functools import partial
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ..errors import InputError, LockError
+from ..layout import is_meant
 from ..models import Capture, ContextFile, DataFile, InstructionCell, Recipe, SystemPackage
 from ..process import Cancellation
-from .layers import RUNNING, Layers, scripts
+from .custom import Custom, from_of, read
+from .layers import CA_SECRET, RUNNING, Layers, scripts
 from .lock import Lock, lock, uv_platform
 from .place import layout_of
 from .wanted import Wanted, choose
@@ -120,22 +121,45 @@ def default_base(capture: Capture) -> str:
     return f"python:{capture.python.series}-slim-bookworm"
 
 
+def base_of(capture: Capture, options: Options) -> str:
+    """The base image: the one that was asked for, that of a ``FROM``, or the default.
+
+    Raises:
+        InputError: there are several ``FROM``, or an instruction is wrong.
+        Refused: an instruction holds a credential.
+    """
+    if options.base:
+        return options.base
+    named = from_of((*options.instructions, *capture.instructions))
+    return named[0] if named else default_base(capture)
+
+
 def synthesize(
     capture: Capture,
     options: Options | None = None,
     *,
+    fresh: bool = False,
     cancel: Cancellation | None = None,
 ) -> Recipe:
     """Write the Dockerfile, the lock and the list of files for what was captured.
 
+    With ``fresh`` the package index is asked again for what it was asked before.
+
     Raises:
         LockError: no set of packages satisfies what was captured.
+        InputError: a Dockerfile instruction is wrong, or its files are not among the options'.
+        Refused: an instruction holds a credential.
     """
     options = options or Options()
-    base = options.base or default_base(capture)
-    wanted = choose(capture, options.add_pip)
+    base = base_of(capture, options)
+    given = [file for file in options.files if file.kind == "copied"]
+    custom = read((*options.instructions, *capture.instructions), given, CA_SECRET)
+    wanted = choose(capture, options.add_pip, options.origins)
+    wanted.warnings += (*options.notes, *custom.warnings)
     platform = uv_platform(_machine(capture, options), options.system)
-    solve = partial(lock, python=capture.python.series, platform=platform, cancel=cancel)
+    solve = partial(
+        lock, python=capture.python.series, platform=platform, fresh=fresh, cancel=cancel
+    )
     locked = _lock(wanted, solve)
     for name in sorted(wanted.packages.keys() - locked.versions.keys()):
         wanted.warnings.append(f"{name} is not for this platform, so it is left out.")
@@ -148,7 +172,9 @@ def synthesize(
     files = _files(capture, options)
     place = layout_of(files, capture.folder, options.folder)
     wanted.warnings += place.warnings
-    env = (*_search_path(capture, options, place.workdir), *options.env)
+    env = options.env
+    if not {"PYTHONPATH"} & (custom.names | dict(env).keys()):
+        env = (*_search_path(capture, place.workdir), *env)
     layers = Layers(
         notebook=capture.notebook,
         base=base,
@@ -159,6 +185,13 @@ def synthesize(
         files=files,
         workdir=place.workdir,
         folder=place.folder,
+        custom=custom,
+        base_reason=_base_reason(base, custom, options),
+        env_reasons=[
+            f"{name}: {origin}"
+            for (option, name), origin in options.origins.items()
+            if option == "env" and name in dict(options.env)
+        ],
     )
     recipe = Recipe(
         notebook=capture.notebook,
@@ -170,7 +203,7 @@ def synthesize(
         dockerignore=DOCKERIGNORE,
         packages=tuple(packages),
         apt=apt,
-        files=files,
+        files=(*files, *given),
         modules=tuple(sorted({*RUNNING, *capture.modules})),
         scripts=scripts(),
         workdir=place.workdir,
@@ -181,6 +214,17 @@ def synthesize(
         digest="",
     )
     return recipe.model_copy(update={"digest": _digest(recipe)})
+
+
+def _base_reason(base: str, custom: Custom, options: Options) -> str:
+    """Who asked for the base; empty if nobody did, or it was the command line."""
+    name = base.partition("@")[0]
+    if custom.base is not None and custom.base.partition("@")[0] == name:
+        return f"The base is that of FROM in {custom.base_place}."
+    for (option, value), origin in options.origins.items():
+        if option == "base" and value.partition("@")[0] == name:
+            return f"The base is that of {origin}."
+    return ""
 
 
 def _labels(capture: Capture, base: str, locked: Lock) -> tuple[tuple[str, str], ...]:
@@ -249,7 +293,8 @@ def _machine(capture: Capture, options: Options) -> str:
 def _apt(capture: Capture, options: Options) -> tuple[SystemPackage, ...]:
     found = {item.name: item for item in capture.apt if _APT_NAME.fullmatch(item.name)}
     for name in options.add_apt:
-        found[name] = SystemPackage(name=name, reason="added with --add-apt")
+        who = options.origins.get(("add-apt", name), "--add-apt")
+        found[name] = SystemPackage(name=name, reason=f"added with {who}")
     return tuple(found[name] for name in sorted(found))
 
 
@@ -262,11 +307,11 @@ def _files(capture: Capture, options: Options) -> tuple[ContextFile, ...]:
     for data in capture.files_read:
         if data.policy in ("copy", "outside") and (file := _data(data)) is not None:
             found.setdefault(data.path, file)
-    found.update({file.path: file for file in options.files})
+    found.update({file.path: file for file in options.files if file.kind != "copied"})
     return tuple(
         found[path]
         for path in sorted(found)
-        if not any(_matches(path, pattern) for pattern in options.exclude)
+        if not any(is_meant(path, pattern) for pattern in options.exclude)
     )
 
 
@@ -278,16 +323,11 @@ def _data(data: DataFile) -> ContextFile | None:
     return ContextFile(path=data.path, sha256=data.sha256, size_bytes=data.size_bytes, kind="data")
 
 
-def _search_path(capture: Capture, options: Options, workdir: str) -> tuple[tuple[str, str], ...]:
+def _search_path(capture: Capture, workdir: str) -> tuple[tuple[str, str], ...]:
     """PYTHONPATH, where the captured environment searched folders of the project."""
-    if not capture.search_path or any(name == "PYTHONPATH" for name, _ in options.env):
+    if not capture.search_path:
         return ()
     return (("PYTHONPATH", ":".join(f"{workdir}/{path}" for path in capture.search_path)),)
-
-
-def _matches(path: str, pattern: str) -> bool:
-    """Whether a pattern of ``--exclude`` means a file; a folder means all that is in it."""
-    return fnmatch(path, pattern) or path.startswith(f"{pattern.rstrip('/')}/")
 
 
 def _lock_header(capture: Capture, options: Options) -> str:
