@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from .errors import InputError
+from .errors import BuildError, InputError
 from .options import (
     BUILD,
     CAPTURE,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .lifecycle import Scope
     from .managed import ManagedImage, Pushed
     from .models import Document
+    from .notebook import Notebook
 
 share_options = grouped(
     click.option(
@@ -120,32 +121,48 @@ def _push_image(
 def _push_notebook(path: Path, options: dict[str, Any], progress: TerminalProgress) -> Pushed:
     from .engine.select import select
     from .multiplatform import push_list
-    from .share import image_of, push
+    from .notebook import load
+    from .settings import settled
+    from .share import check_target, image_of, push
 
+    notebook = load(path)
+    options = settled(notebook, options)
     if options["tag"] is None:
         raise InputError("Where should it be pushed to?", hint="Say it with -t REGISTRY/NAME:TAG.")
+    check_target(options["tag"])
     engine, why = select(options["engine"])
     engine.objects.command("push")  # an environment cannot be pushed; said before it is made
     if not options["quiet"]:
         click.echo(why, err=True)
     platforms = (options["platform"] or "").split(",")
     if len(platforms) == 1:
-        name = _build(path, options, engine, progress)
+        name = _build(notebook, options, engine, progress)
         _, image = image_of(_only(engine), name)
         return push(engine, image, options["tag"], on_event=progress)
     parts: list[ManagedImage] = []
     for platform in platforms:
-        name = _build(path, {**options, "platform": platform, "tag": None}, engine, progress)
+        one = {**options, "platform": platform, "tag": None}
+        try:
+            name = _build(notebook, one, engine, progress)
+        except BuildError as error:
+            raise type(error)(
+                f"For {platform}: {error.message}",
+                hint=f"{error.hint} For a platform that is not the engine's own, the base must be "
+                "there for it, and the engine must be able to run its programs (emulation: "
+                "qemu-user-static and binfmt-support on the engine's machine), or be one of that "
+                "platform (DOCKER_HOST).",
+                evidence=error.evidence,
+            ) from error
         parts.append(image_of(_only(engine), name)[1])
     return push_list(engine, parts, options["tag"], on_event=progress)
 
 
-def _build(path: Path, options: dict[str, Any], engine: Engine, progress: TerminalProgress) -> str:
+def _build(
+    notebook: Notebook, options: dict[str, Any], engine: Engine, progress: TerminalProgress
+) -> str:
     """Build the image of a notebook, if it is not there already; its id."""
     from . import pipeline
-    from .notebook import load
 
-    notebook = load(path)
     chosen = recipe_options_of(notebook, options)
     found = pipeline.capture(
         notebook,

@@ -94,7 +94,10 @@ class ManagedContainer(Document):
 
 
 class Listing(Document):
-    """What `ipydock images` and `ipydock ps` found; ``silent``: why no engine with containers answers."""
+    """What `ipydock images` and `ipydock ps` found.
+
+    ``silent`` says why no engine with containers answers, where none does.
+    """
 
     images: tuple[ManagedImage, ...] = ()
     containers: tuple[ManagedContainer, ...] = ()

@@ -12,7 +12,7 @@ from ..managed import ManagedContainer, ManagedImage
 from ..process import ProcessPlan
 from . import labels
 from .client import executables
-from .layers import chains, derived, layers_of
+from .layers import chains, derived, in_order, layers_of
 
 STOP_SECONDS = 3  # between asking a container to end and killing it
 # A layer is what these made; all other instructions only change the configuration.
@@ -85,7 +85,7 @@ class DockerObjects:
         return ManagedImage(
             id=item["Id"],
             engine="docker",
-            tags=tuple(sorted(item.get("RepoTags") or ())),
+            tags=in_order(item.get("RepoTags") or ()),
             notebook=said.get(labels.NOTEBOOK, ""),
             recipe=said.get(labels.RECIPE, ""),
             created=_made(item),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..managed import Layer
 from . import labels
@@ -46,3 +46,8 @@ def derived(images: Mapping[str, tuple[Mapping[str, str], Sequence[str]]]) -> se
             if same and len(below) < len(layers) and tuple(layers[: len(below)]) == tuple(below):
                 found.add(name)
     return found
+
+
+def in_order(tags: Iterable[str]) -> tuple[str, ...]:
+    """The names of an image, those first that it has from ipydock and not those in registries."""
+    return tuple(sorted(tags, key=lambda tag: (tag.count("/"), tag)))

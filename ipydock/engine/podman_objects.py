@@ -12,7 +12,7 @@ from ..managed import ManagedContainer, ManagedImage
 from ..process import Completed, ProcessPlan
 from . import labels
 from .docker_objects import STOP_SECONDS, parse_time
-from .layers import chains, derived, layers_of
+from .layers import chains, derived, in_order, layers_of
 
 _GONE = ("no such container", "no such image", "image not known", "no container with")
 
@@ -55,7 +55,7 @@ class PodmanObjects:
         return ManagedImage(
             id=item["Id"],
             engine="podman",
-            tags=tuple(sorted(item.get("RepoTags") or ())),
+            tags=in_order(item.get("RepoTags") or ()),
             notebook=str(said.get(labels.NOTEBOOK, "")),
             recipe=str(said.get(labels.RECIPE, "")),
             created=made,
