@@ -121,7 +121,7 @@ def recipe_options_of(notebook: Notebook, options: Mapping[str, Any]) -> Any:
     """
     from .recipe.context import include
     from .recipe.copied import copied
-    from .recipe.custom import base_of
+    from .recipe.custom import from_of
     from .recipe.synthesize import Options
 
     pairs = []
@@ -132,7 +132,7 @@ def recipe_options_of(notebook: Notebook, options: Mapping[str, Any]) -> Any:
         pairs.append((name, value))
     cells = (*options["instructions"], *instruction_cells(notebook.node))
     base, notes = options["base"], options["notes"]
-    named = base_of(cells)
+    named = from_of(cells)
     if named is not None and named[0] != base:
         if base is None or ("base", base) in options["origins"]:
             base = named[0]

@@ -131,10 +131,19 @@ def settled(notebook: Notebook, options: Mapping[str, Any]) -> dict[str, Any]:
         key = name.rstrip("_")
         for source in reversed(given):
             values = [_path_in(source, notebook, key, v) for v in getattr(source.values, name)]
-            merged["origins"].update({(key, value): source.origin for value in values})
-            merged[key] = (*values, *merged.get(key, ()))
+            option = name.rstrip("_").replace("_", "-")
+            for value in values:
+                merged["origins"].setdefault((option, value), source.origin)
+            # Of two specifiers for one package the first counts.
+            merged[key] = (*merged.get(key, ()), *values)
+    for source in given:
+        merged["origins"].update({("env", name): source.origin for name in source.values.env})
     env = dict(pair for source in given for pair in source.values.env.items())
-    merged["env"] = (*(f"{k}={v}" for k, v in env.items()), *merged.get("env", ()))
+    told = dict(text.partition("=")[::2] for text in options.get("env", ()))
+    merged["env"] = (
+        *(f"{name}={value}" for name, value in env.items() if name not in told),
+        *options.get("env", ()),
+    )
     for key in _SINGLE:
         for source in reversed(given):
             value = getattr(source.values, key)

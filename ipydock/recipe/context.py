@@ -20,7 +20,7 @@ from ..files import (
     sha256,
     write_atomic,
 )
-from ..layout import DATA, NOTEBOOK, PROJECT, ROOT, SCRIPTS, in_context, is_system
+from ..layout import COPIED, DATA, NOTEBOOK, PROJECT, ROOT, SCRIPTS, in_context, is_system
 from ..models import ContextFile, Recipe
 from ..notebook import Notebook, digest, stripped
 from .parts import Part, texts, whole
@@ -194,7 +194,10 @@ def _fill(
     _refuse_cells(notebook)
     (folder / NOTEBOOK).mkdir()
     for file in recipe.files:
-        target = folder / in_context(file.path, recipe.folder, is_code=file.kind == "module")
+        if file.kind == "copied":
+            target = folder / COPIED / file.path
+        else:
+            target = folder / in_context(file.path, recipe.folder, is_code=file.kind == "module")
         if file.kind == "folder":
             target.mkdir(parents=True, exist_ok=True)
             continue
@@ -204,7 +207,7 @@ def _fill(
     (folder / SCRIPTS).mkdir()
     for name, text in (*written, (".dockerignore", recipe.dockerignore)):
         _write(folder / name, text)
-    for name in (DATA, PROJECT, ROOT):
+    for name in (DATA, PROJECT, ROOT, COPIED):
         for path, _, _ in os.walk(folder / name):
             Path(path).chmod(0o775)  # group 0 may write, as on OpenShift; whatever the umask is
 
@@ -230,7 +233,7 @@ def _copy(source: Path, target: Path, file: ContextFile) -> None:
         )
     with target.open("rb") as stream:
         _refuse_content(stream.read(credentials.MOST_BYTES), file.path)
-    _readable(target)
+    _readable(target, executable=file.executable)
 
 
 def _write(target: Path, text: str) -> None:
@@ -238,7 +241,7 @@ def _write(target: Path, text: str) -> None:
     _readable(target)
 
 
-def _readable(path: Path) -> None:
+def _readable(path: Path, *, executable: bool = False) -> None:
     # The image copies modes: any uid must be able to read, and group 0 to write as on OpenShift.
-    path.chmod(0o664)
+    path.chmod(0o775 if executable else 0o664)
     os.utime(path, (0, 0))

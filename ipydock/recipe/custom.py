@@ -46,11 +46,13 @@ Paragraph = tuple[Comment | Given, ...]
 class Custom:
     """The paragraphs of each place, and what they replace.
 
-    ``base`` is what a ``FROM`` names; ``names`` are the environment variables that are set;
-    ``user`` is what ``USER`` says; ``entrypoint`` and ``command`` tell that ours is replaced.
+    ``base`` is what a ``FROM`` names, and ``base_place`` where; ``names`` are the environment
+    variables that are set; ``user`` is what ``USER`` says; ``entrypoint`` and ``command`` tell that
+    ours is replaced.
     """
 
     base: str | None = None
+    base_place: str = ""
     first: list[Paragraph] = field(default_factory=list)
     middle: list[Paragraph] = field(default_factory=list)
     labels: list[Paragraph] = field(default_factory=list)
@@ -99,7 +101,8 @@ def read(cells: Iterable[InstructionCell], files: Sequence[ContextFile], mount: 
     found = [item for cell in cells for item in checked(cell)]
     out = Custom()
     base = _base(found)
-    out.base = base.argument if base else None
+    if base is not None:
+        out.base, out.base_place = base.argument, base.place
     kept = _last_ones(found, out.warnings)
     out.names = frozenset(name for item in kept if item.keyword == "ENV" for name in _names(item))
     for name in sorted(out.names & _OURS):
@@ -125,7 +128,7 @@ def read(cells: Iterable[InstructionCell], files: Sequence[ContextFile], mount: 
     return out
 
 
-def base_of(cells: Iterable[InstructionCell]) -> tuple[str, str] | None:
+def from_of(cells: Iterable[InstructionCell]) -> tuple[str, str] | None:
     """The image that a ``FROM`` names, and the place where it does; None if there is none.
 
     Raises:

@@ -139,8 +139,13 @@ class Dockerfile:
     paragraphs: list[tuple[Instruction, ...]] = field(default_factory=list)
 
     def add(self, *instructions: Instruction) -> None:
-        """Append a paragraph."""
-        self.paragraphs.append(instructions)
+        """Append a paragraph; one of nothing is left out."""
+        if instructions:
+            self.paragraphs.append(instructions)
+
+    def extend(self, paragraphs: Iterable[tuple[Instruction, ...]]) -> None:
+        """Append paragraphs."""
+        self.paragraphs.extend(paragraphs)
 
     def __str__(self) -> str:
         return "\n\n".join("\n".join(map(str, block)) for block in self.paragraphs) + "\n"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
 from ..files import CONTEXT_HEADING
 from ..layout import DATA, NOTEBOOK, PROJECT, ROOT, SCRIPTS, in_context
 from ..models import ContextFile, Package, SystemPackage
+from .custom import Custom
 from .instructions import Comment, Copy, Dockerfile, Exec, From, Pairs, Run, Simple
 
 # The uv that installs the packages in the image; a constant, so that the same capture gives the
@@ -77,7 +78,11 @@ def packages_run(number: int) -> Run:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What goes into an image. All names were checked or will be quoted."""
+    """What goes into an image. All names were checked or will be quoted.
+
+    ``custom`` are the user's own instructions; ``base_reason`` and ``env_reasons`` say who asked
+    for the base and for variables, where it was not the command line.
+    """
 
     notebook: str
     base: str
@@ -88,6 +93,9 @@ class Layers:
     files: Sequence[ContextFile]
     workdir: str = WORKDIR
     folder: str = ""
+    custom: Custom = field(default_factory=Custom)
+    base_reason: str = ""
+    env_reasons: Sequence[str] = ()
 
     def dockerfile(self) -> Dockerfile:
         """The Dockerfile, each line with its reason."""
@@ -104,27 +112,40 @@ class Layers:
             )
         )
         out.add(*self._uv())
-        out.add(From(self.base))
+        out.add(*_reason(self.base_reason), From(self.base))
+        out.extend(self.custom.first)
         out.add(*self._user())
         if self.apt:
             out.add(*self._system())
         out.add(*self._python())
+        out.extend(self.custom.middle)
         out.add(*self._surroundings())
         if self.files:
             out.add(*self._project())
         # Here and not at the top, so that notebooks with the same packages share their layers.
         out.add(Pairs("LABEL", tuple(self.labels)))
+        out.extend(self.custom.labels)
         out.add(
             Comment(("The notebook, without outputs; it changes most often.",)),
             Copy(f"{NOTEBOOK}/", "./", f"{UID}:0"),
         )
-        out.add(
-            Comment(("Runs the notebook, or what is named behind the image in `docker run`.",)),
-            Simple("USER", f"{UID}"),
-            Exec("ENTRYPOINT", ("python3", START)),
-            Exec("CMD", (f"{self.workdir}/{self.notebook}",)),
-        )
+        out.add(*self._start())
+        out.extend(self.custom.last)
         return out
+
+    def _start(self) -> Iterable[Comment | Simple | Exec]:
+        """What a container runs, as far as the user's own instructions do not say it."""
+        custom = self.custom
+        if not custom.entrypoint:
+            yield Comment(
+                ("Runs the notebook, or what is named behind the image in `docker run`.",)
+            )
+        if custom.user is None:
+            yield Simple("USER", f"{UID}")
+        if not custom.entrypoint:
+            yield Exec("ENTRYPOINT", ("python3", START))
+            if not custom.command:
+                yield Exec("CMD", (f"{self.workdir}/{self.notebook}",))
 
     def _uv(self) -> tuple[Comment, From, Run]:
         return (
@@ -211,6 +232,10 @@ class Layers:
                 listed = [f"  {name}" for name in names[:_LISTED]]
                 yield Comment((says, *listed, *([f"  and {more} more"] if more > 0 else [])))
                 yield Copy(f"{source}/", target, f"{UID}:0")
+
+
+def _reason(*lines: str) -> tuple[Comment, ...]:
+    return (Comment(lines),) if any(lines) else ()
 
 
 def _place(file: ContextFile) -> str:

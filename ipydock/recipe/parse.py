@@ -64,6 +64,8 @@ _FLAG = re.compile(r"--([a-z-]+)(?:=(\S*))?(?:[ \t]+|$)")
 _MARKER = re.compile(r"(?:^|(?<=\s))<<(-?)(\"|'|)([A-Za-z_]\w*)\2(?=\s|$)", re.ASCII)
 # Quoting that no builder reads in two ways.
 _PLAINLY_QUOTED = re.compile(r"\"[^\"\\$`<]*\"|'[^'\\$`<]*'")
+# A word of ENV or LABEL, as BuildKit splits them.
+_WORD = re.compile(r"(?:[^\s\"'\\]|\\.|\"(?:[^\"\\]|\\.)*\"|'[^']*')+")
 # What begins as the JSON form does, and not as the shell's `[ -f x ]`.
 _LIKE_JSON = re.compile(r"\[\s*(\]|[\"'][^\"']*[\"']\s*[],\"'])")
 _PORT = re.compile(r"(\d{1,5}(-\d{1,5})?|.*\$.*)(/(tcp|udp|sctp))?")
@@ -210,9 +212,9 @@ def _instruction(
     _check_keyword(cell, number, keyword)
     flags, argument = _flags(cell, number, keyword, joined[match.end() if match else 0 :].strip())
     documents, after = _documents(cell, keyword, argument, lines, end)
-    _check_grammar(
-        cell, number, keyword, "\n".join(lines[start:after]), [d.name for d in documents]
-    )
+    text = "\n".join(lines[start:after])
+    pairs = len(_WORD.findall(argument)) if keyword in ("ENV", "LABEL") else 0
+    _check_grammar(cell, number, text, keyword=keyword, pairs=pairs, documents=documents)
     found = Instruction(
         keyword=keyword,
         lines=(written[0].lstrip(" \t"), *written[1:]),
@@ -275,7 +277,8 @@ def _documents(
         return (), at
     line = cell.line + at - 1
     markers = list(_MARKER.finditer(argument))
-    rest = _PLAINLY_QUOTED.sub("", _MARKER.sub("", argument))
+    # What is left of a marker keeps quotes around it from being taken for plain ones.
+    rest = _PLAINLY_QUOTED.sub("", _MARKER.sub("<", argument))
     if keyword == "COPY":
         raise error_at(
             cell, line, "COPY takes in files, not text.", "Write RUN cat > FILE <<'EOF' instead."
@@ -314,9 +317,18 @@ def _parser() -> Parser:
 
 
 def _check_grammar(
-    cell: InstructionCell, number: int, keyword: str, text: str, names: list[str]
+    cell: InstructionCell,
+    number: int,
+    text: str,
+    *,
+    keyword: str,
+    pairs: int,
+    documents: tuple[HereDocument, ...],
 ) -> None:
-    """Raise `InputError` unless the parser reads this one instruction and nothing else in it."""
+    """Raise `InputError` unless the parser reads this one instruction and nothing else in it.
+
+    ``pairs`` is how many words with ``=`` there should be, 0 where the instruction has none.
+    """
     root = _parser().parse(f"{text}\n".encode()).root_node
     if root.has_error:
         wrong = next(_errors(root), root)
@@ -328,12 +340,35 @@ def _check_grammar(
             f"{keyword} is not complete or not right.",
             f"Write {USAGE[keyword]}.",
         )
+    lines = text.split("\n")
+    for comment in _of(root, "comment"):
+        row, _ = comment.start_point
+        if not lines[row].lstrip(" \t").startswith("#"):
+            raise error_at(
+                cell,
+                number + row,
+                "`#` begins no comment behind an instruction.",
+                "Give the comment a line of its own.",
+            )
+    read_pairs = [pair for kind in ("env_pair", "label_pair") for pair in _of(root, kind)]
+    if len(read_pairs) != pairs or not all(
+        any(child.type == "=" for child in pair.children) for pair in read_pairs
+    ):
+        raise error_at(
+            cell,
+            number,
+            f"{keyword} without `=`, or with spaces around it, is not taken in.",
+            f"Write {USAGE[keyword]}, with quotes around what has spaces.",
+        )
     read = [node.type for node in root.named_children if node.type != "comment"]
     markers = [
         (node.text or b"").decode().lstrip("<-").strip("\"'")
         for node in _of(root, "heredoc_marker")
     ]
-    if read != [f"{keyword.lower()}_instruction"] or markers != names:
+    whole = root.named_children[0].text if read else None
+    names = [document.name for document in documents]
+    covered = names or (whole or b"").decode().strip() == text.strip()
+    if read != [f"{keyword.lower()}_instruction"] or markers != names or not covered:
         raise error_at(
             cell,
             number,
@@ -391,10 +426,6 @@ def _check_meaning(found: Instruction) -> None:
         _check_health(found)
     elif found.keyword == "COPY" and len(found.words or argument.split()) < 2:
         raise found.wrong("COPY needs a source and a target.", f"Write {USAGE['COPY']}.")
-    elif found.keyword in ("ENV", "LABEL") and re.search(r"(^|\s)=", argument):
-        raise found.wrong(
-            f"{found.keyword} has spaces around `=`.", f"Write {USAGE[found.keyword]}."
-        )
 
 
 def _check_health(found: Instruction) -> None:

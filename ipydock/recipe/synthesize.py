@@ -172,9 +172,8 @@ def synthesize(
     files = _files(capture, options)
     place = layout_of(files, capture.folder, options.folder)
     wanted.warnings += place.warnings
-    env = options.env
-    if not {"PYTHONPATH"} & (custom.names | dict(env).keys()):
-        env = (*_search_path(capture, place.workdir), *env)
+    searched = () if "PYTHONPATH" in custom.names else _search_path(capture, options, place.workdir)
+    env = (*searched, *options.env)
     layers = Layers(
         notebook=capture.notebook,
         base=base,
@@ -323,9 +322,9 @@ def _data(data: DataFile) -> ContextFile | None:
     return ContextFile(path=data.path, sha256=data.sha256, size_bytes=data.size_bytes, kind="data")
 
 
-def _search_path(capture: Capture, workdir: str) -> tuple[tuple[str, str], ...]:
+def _search_path(capture: Capture, options: Options, workdir: str) -> tuple[tuple[str, str], ...]:
     """PYTHONPATH, where the captured environment searched folders of the project."""
-    if not capture.search_path:
+    if not capture.search_path or any(name == "PYTHONPATH" for name, _ in options.env):
         return ()
     return (("PYTHONPATH", ":".join(f"{workdir}/{path}" for path in capture.search_path)),)
 

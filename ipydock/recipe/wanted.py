@@ -6,7 +6,7 @@ Of what was in memory without having been asked for, the capture says what the n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -49,12 +49,18 @@ class Wanted:
             self.packages[name] = package
 
 
-def choose(capture: Capture, add_pip: Iterable[str]) -> Wanted:
-    """What to lock for a capture; the user's own specifiers (``--add-pip``) have the last word."""
+def choose(
+    capture: Capture, add_pip: Iterable[str], origins: Mapping[tuple[str, str], str]
+) -> Wanted:
+    """What to lock for a capture; the user's own specifiers (``--add-pip``) have the last word.
+
+    ``origins`` tells who asked for them where it was not the command line, see `Options`.
+    """
     wanted = Wanted()
     for text in add_pip:
-        name = Requirement(text).name
-        wanted.add(text, Package(name=name, version=None, reason="added with --add-pip"))
+        who = origins.get(("add-pip", text), "--add-pip")
+        package = Package(name=Requirement(text).name, version=None, reason=f"added with {who}")
+        wanted.add(text, package)
     added = set(wanted.packages)
     for item in capture.requested:
         if item.distribution is not None and canonicalize_name(item.distribution) not in added:
