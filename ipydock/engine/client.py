@@ -92,8 +92,8 @@ def _probe(relevant: tuple[tuple[str, str], ...]) -> Probed:
     said: list[str] = []
     for docker in executables("docker"):
         found = _buildx(docker, environ)
-        if isinstance(found, str):
-            said.append(found)
+        if found is None:
+            said.append(f"{docker} has no buildx plug-in.")
             found = _classic(docker, environ)
         if isinstance(found, BuildClient):
             return Probed(found, tuple(said))
@@ -101,15 +101,18 @@ def _probe(relevant: tuple[tuple[str, str], ...]) -> Probed:
     return Probed(None, tuple(said) or ("There is no docker client on the PATH.",))
 
 
-def _buildx(docker: str, environ: Mapping[str, str]) -> BuildClient | str:
-    """The client with buildx, if its current builder works; else what is wrong, in a sentence."""
+def _buildx(docker: str, environ: Mapping[str, str]) -> BuildClient | str | None:
+    """The client with buildx, if its current builder works; else what is wrong, in a sentence.
+
+    None if it has no buildx: where it has, `docker build` is the same and would fail alike.
+    """
     done = _ask(environ, docker, "buildx", "inspect")
     text = done.stdout if done else ""
     fields = builder_fields(text)
     driver, builder = fields.get("driver", ""), fields.get("name", "")
     if done is None or done.returncode or not driver:
         if _ask(environ, docker, "buildx", "version", well=True) is None:
-            return f"{docker} has no buildx plug-in."
+            return None
         said = last_line(done.stderr + "\n" + done.stdout) if done else "it did not answer"
         return f"The current builder of {docker} buildx cannot be used: {said}"
     if trouble := fields.get("error", ""):

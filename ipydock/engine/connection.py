@@ -40,7 +40,9 @@ class Connection:
                 self._dial.close()
             if isinstance(error, EngineError) and said:
                 error.evidence = said
-                error.message = f"{error.message.rstrip('.')}: {said.splitlines()[-1][:300]}"
+                # The client wraps what ssh said into an account of how it called it.
+                why = said.rpartition("stderr=")[2].splitlines()[-1]
+                error.message = f"{error.message.rstrip('.')}: {why[:300]}"
                 error.args = (error.message,)
             raise
 

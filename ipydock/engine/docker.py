@@ -167,10 +167,16 @@ class DockerEngine:
             tag=tag if tag in found.tags or not found.tags else found.tags[0],
             engine=self.name,
             recipe=str((found.labels or {}).get(labels.RECIPE, "")),
-            size_bytes=int(found.attrs.get("Size", 0)),
+            size_bytes=self._size(found),
             cached=seconds is None,
             seconds=seconds or 0.0,
         )
+
+    def _size(self, found: Any) -> int:
+        """What an image takes unpacked, in bytes; containerd's store tells what it takes packed."""
+        if "containerd" in dict(self._daemon.get("DriverStatus") or ()).get("driver-type", ""):
+            return sum(int(layer.get("Size", 0)) for layer in found.history())
+        return int(found.attrs.get("Size", 0))
 
     def tag(self, image: Image, tag: str) -> Image:
         """Give an image one more name."""

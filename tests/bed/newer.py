@@ -1,7 +1,8 @@
-"""A current Docker beside the distribution's own: the next Debian release's, unpacked in a folder.
+"""A current Docker beside the distribution's own: that of the next Debian release, unpacked.
 
-Two daemons can be had of it, each on loopback as well as on a socket: `newer` keeps images as Docker
-always did, `containerd` in containerd's image store. Both take base images from the bed's registry.
+Two daemons can be had of it, each on loopback as well as on a socket: `newer` keeps images as
+Docker always did, `containerd` in containerd's image store. Both take base images from the bed's
+registry.
 """
 
 from __future__ import annotations

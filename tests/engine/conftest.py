@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import shutil
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +18,7 @@ import pytest
 
 from ipydock.engine.labels import SESSION
 from tests import samples
+from tests.conftest import IN_CI, ROOT
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +32,61 @@ def containers(sdk: Any) -> list[str]:
     """The names of the containers that these tests started and that are still there."""
     mine = {"label": f"{SESSION}={os.environ['IPYDOCK_SESSION']}"}
     return [c.name for c in sdk.containers.list(all=True, filters=mine)]
+
+
+class Further:
+    """Engines beside the one in use, each started by the test bed when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, kind: str) -> dict[str, Any]:
+        """What to set in the environment for a kind of `tests.bed also`."""
+        if kind not in self._known:
+            words = [sys.executable, "-m", "tests.bed", "also", kind]
+            done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+            if done.returncode:
+                reason = f"no engine {kind!r}: {done.stderr.strip()}"
+                (pytest.fail if IN_CI else pytest.skip)(reason)
+            found: dict[str, Any] = json.loads(done.stdout)
+            if "PATH" in found:
+                found["PATH"] = f"{found['PATH']}:{os.environ['PATH']}"
+            self._known[kind] = found
+        return dict(self._known[kind])
+
+    def context(self, kind: str) -> dict[str, Any]:
+        """The same engine, named by the docker context in use and by nothing else."""
+        found = self(kind)
+        client = shutil.which("docker", path=found["PATH"])
+        assert client is not None
+        endpoint = f"host={found['DOCKER_HOST']}"
+        env = {**os.environ, **found, "DOCKER_HOST": "", "DOCKER_CONTEXT": ""}
+        for words in (("create", "of-the-tests", "--docker", endpoint), ("use", "of-the-tests")):
+            done = [client, "context", *words]
+            ended = subprocess.run(done, env=env, capture_output=True, text=True, check=False)
+            assert ended.returncode == 0 or "already exists" in ended.stderr, ended.stderr
+        return {**found, "DOCKER_HOST": ""}
+
+    @staticmethod
+    @contextlib.contextmanager
+    def environment(env: dict[str, Any]) -> Iterator[None]:
+        """Within the block this process has that environment, and its caches know it."""
+        before = {name: os.environ.get(name) for name in env}
+        os.environ.update(env)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def further(docker_host: str) -> Further:
+    del docker_host  # it is up first: its registry has the base images
+    return Further()
 
 
 @pytest.fixture(autouse=True, scope="session")
