@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         verify_async,
     )
     from .recipe.synthesize import Options
+    from .settings import options_for
 
 __version__ = "0.1.0"
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "capture_async",
     "compare",
     "load_ipython_extension",
+    "options_for",
     "rerun",
     "rerun_async",
     "save_context",
@@ -67,6 +69,7 @@ _MODULES = {
     "Rerun": "models",
     "Verdict": "models",
     "Options": "recipe.synthesize",
+    "options_for": "settings",
 }
 
 

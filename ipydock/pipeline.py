@@ -375,7 +375,7 @@ def verification(
         nb: the notebook, which is never written to.
         python, kernel, live, run, trace: what to capture and how, see `capture`.
         engine: an engine or its name; ``auto`` takes the first that works.
-        recipe_options: base image and additions.
+        recipe_options: base image and additions; None for what `ipydock.options_for` says.
         build_options: tag, caches.
         limits: network, memory, CPUs, processes, seconds a cell.
         out: where the executed notebook is written; nowhere if it is None.
@@ -383,10 +383,12 @@ def verification(
         cancel: ends what is under way when raised.
     """
     from .rerun import check_output
+    from .settings import options_for
 
     cancel = cancel or Cancellation()
     build_options = build_options or BuildOptions()
     notebook = load(nb)
+    recipe_options = options_for(notebook) if recipe_options is None else recipe_options
     if out is not None:
         check_output(notebook, out)
     chosen = select(engine)[0] if isinstance(engine, str) else engine

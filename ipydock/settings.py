@@ -14,14 +14,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from . import credentials
 from .errors import InputError, Refused
 from .models import InstructionCell
-from .notebook import Notebook
+from .notebook import Notebook, load
 from .notebook_v4 import printable
 
 if sys.version_info >= (3, 11):
@@ -29,9 +29,12 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+if TYPE_CHECKING:
+    from .recipe.synthesize import Options
+
 PYPROJECT = "pyproject.toml"
 _ROOTS = (".git", ".hg", ".jj")  # what tells that a project goes no higher
-_LISTS = ("add_apt", "add_pip", "include", "exclude", "with_")
+_LISTS = ("add_apt", "add_pip", "include", "exclude")
 _SINGLE = ("base", "platform", "tag", "network", "memory", "cpus", "timeout")
 _DEFAULTS = {"network": "off", "timeout": 1800.0}
 # How a value of each type is written, by the error that pydantic has for another.
@@ -57,7 +60,7 @@ class ProjectSettings(BaseModel):
         frozen=True,
         extra="forbid",
         strict=True,
-        alias_generator=lambda name: name.rstrip("_").replace("_", "-"),
+        alias_generator=lambda name: name.replace("_", "-"),
     )
 
     base: str | None = None
@@ -67,7 +70,6 @@ class ProjectSettings(BaseModel):
     env: dict[str, str] = {}
     include: list[str] = []
     exclude: list[str] = []
-    with_: list[str] = []
     tag: str | None = None
     dockerfile: list[str] = []
     network: Literal["off", "on"] | None = None
@@ -127,15 +129,15 @@ def settled(notebook: Notebook, options: Mapping[str, Any]) -> dict[str, Any]:
     for source in given:
         _check(source)
         merged["instructions"] += source.instructions
-    for name in _LISTS:
-        key = name.rstrip("_")
+    for key in _LISTS:
+        merged[key] = tuple(options.get(key, ()))
         for source in reversed(given):
-            values = [_path_in(source, notebook, key, v) for v in getattr(source.values, name)]
-            option = name.rstrip("_").replace("_", "-")
+            values = [_path_in(source, notebook, key, v) for v in getattr(source.values, key)]
             for value in values:
-                merged["origins"].setdefault((option, value), source.origin)
+                if value not in merged[key]:
+                    merged["origins"][key.replace("_", "-"), value] = source.origin
             # Of two specifiers for one package the first counts.
-            merged[key] = (*merged.get(key, ()), *values)
+            merged[key] = (*merged[key], *values)
     for source in given:
         merged["origins"].update({("env", name): source.origin for name in source.values.env})
     env = dict(pair for source in given for pair in source.values.env.items())
@@ -156,6 +158,22 @@ def settled(notebook: Notebook, options: Mapping[str, Any]) -> dict[str, Any]:
     if who:
         merged["notes"] += (f"The notebook may use the network in its rerun, as {who} says.",)
     return merged
+
+
+def options_for(nb: str | os.PathLike[str] | Mapping[str, Any] | Notebook) -> Options:
+    """What a recipe is told where nothing else is said: the settings of the notebook and of its
+    project, and the files that its ``%%dockerfile`` cells copy.
+
+    Raises:
+        NotebookError: it is not a notebook.
+        InputError: a setting or an instruction is wrong.
+        Refused: they hold a credential, or copy one.
+    """
+    from .options import recipe_options_of
+
+    notebook = load(nb)
+    found: Options = recipe_options_of(notebook, settled(notebook, {}))
+    return found
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
@@ -215,7 +233,7 @@ def _wrong(origin: str, error: ValidationError) -> InputError:
     first = error.errors()[0]
     key = printable(".".join(map(str, first["loc"])))[:60]
     if first["type"] == "extra_forbidden":
-        known = [name.rstrip("_").replace("_", "-") for name in ProjectSettings.model_fields]
+        known = [name.replace("_", "-") for name in ProjectSettings.model_fields]
         near = difflib.get_close_matches(key, known, n=1)
         return InputError(
             f"{origin} has no setting {key!r}.",
