@@ -138,12 +138,16 @@ def settled(notebook: Notebook, options: Mapping[str, Any]) -> dict[str, Any]:
                     merged["origins"][key.replace("_", "-"), value] = source.origin
             # Of two specifiers for one package the first counts.
             merged[key] = (*merged[key], *values)
-    for source in given:
-        merged["origins"].update({("env", name): source.origin for name in source.values.env})
-    env = dict(pair for source in given for pair in source.values.env.items())
-    told = dict(text.partition("=")[::2] for text in options.get("env", ()))
+    told = dict.fromkeys(text.partition("=")[0] for text in options.get("env", ()))
+    env = {
+        name: (value, source.origin)
+        for source in given
+        for name, value in source.values.env.items()
+        if name not in told
+    }
+    merged["origins"].update({("env", name): origin for name, (_, origin) in env.items()})
     merged["env"] = (
-        *(f"{name}={value}" for name, value in env.items() if name not in told),
+        *(f"{name}={value}" for name, (value, _) in env.items()),
         *options.get("env", ()),
     )
     for key in _SINGLE:

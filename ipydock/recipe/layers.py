@@ -205,6 +205,7 @@ class Layers:
         folders = " ".join(map(shlex.quote, self._folders()))
         return (
             *((Run((f"install -d -o {UID} -m 0777 {folders}",)),) if folders else ()),
+            *_reason(*self.env_reasons),
             Pairs("ENV", (("HOME", HOME), *self.env)),
             Simple("WORKDIR", self.workdir),
             Copy(f"{SCRIPTS}/start.py", START),
