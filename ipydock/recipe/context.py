@@ -182,7 +182,7 @@ def write_context(
     with tempfile.TemporaryDirectory(prefix=".ipydock-", dir=target.parent) as name:
         fresh = Path(name)
         _fill(recipe, notebook, fresh, texts(recipe, parts or whole(recipe)))
-        for entry in CONTEXT_ENTRIES:
+        for entry in sorted({*CONTEXT_ENTRIES, *os.listdir(fresh)}):
             _remove(target / entry)
             if (fresh / entry).exists():
                 (fresh / entry).rename(target / entry)

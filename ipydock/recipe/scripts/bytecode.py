@@ -101,21 +101,30 @@ def compiled(items: list[tuple[str, str]]) -> set[str]:
     """Compile source files; the names of what they import."""
     wanted: set[str] = set()
     for module, path in items:
-        target = importlib.util.cache_from_source(path)
+        is_package = os.path.basename(path) == "__init__.py"
         try:
-            with open(path, "rb") as file:
-                source = file.read()
-            code = compile(source, path, "exec", dont_inherit=True)
+            code = bytecode(path)
         except (OSError, SyntaxError, ValueError, RecursionError):
             continue  # some packages bring files for other versions of Python
-        is_package = os.path.basename(path) == "__init__.py"
         wanted.update(imports(code, module if is_package else module.rpartition(".")[0]))
-        if not os.path.exists(target):
-            digest = importlib.util.source_hash(source)
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            with open(target, "wb") as file:
-                file.write(importlib.util.MAGIC_NUMBER + UNCHECKED + digest + marshal.dumps(code))
     return wanted
+
+
+def bytecode(path: str) -> CodeType:
+    """The code of a source file, which is compiled and kept if it was not before."""
+    target = importlib.util.cache_from_source(path)
+    if os.path.exists(target):
+        with open(target, "rb") as file:
+            kept: CodeType = marshal.loads(file.read()[16:])  # past the header of PEP 552
+            return kept
+    with open(path, "rb") as file:
+        source = file.read()
+    code = compile(source, path, "exec", dont_inherit=True)
+    digest = importlib.util.source_hash(source)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    with open(target, "wb") as file:
+        file.write(importlib.util.MAGIC_NUMBER + UNCHECKED + digest + marshal.dumps(code))
+    return code
 
 
 def main(names: list[str]) -> None:
