@@ -120,7 +120,7 @@ def read(cells: Iterable[InstructionCell], files: Sequence[ContextFile], mount: 
         out.middle.append((Comment(("The shell of the other layers again:",)), _shell(SHELL)))
     last = {item.keyword: item for item, _ in rendered.get("last", ())}
     if shell != SHELL and any(n in last and last[n].words is None for n in _RUN_BY_SHELL):
-        out.last.insert(0, (_shell(shell),))
+        out.last.insert(0, (Comment(("The shell of what follows:",)), _shell(shell)))
     out.entrypoint, out.command = "ENTRYPOINT" in last, "CMD" in last
     if "USER" in last:
         out.user = last["USER"].argument

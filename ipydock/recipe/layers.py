@@ -201,7 +201,7 @@ class Layers:
             ),
         )
 
-    def _surroundings(self) -> tuple[Run | Pairs | Simple | Copy, ...]:
+    def _surroundings(self) -> tuple[Comment | Run | Pairs | Simple | Copy, ...]:
         folders = " ".join(map(shlex.quote, self._folders()))
         return (
             *((Run((f"install -d -o {UID} -m 0777 {folders}",)),) if folders else ()),

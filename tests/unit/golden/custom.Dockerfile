@@ -1,0 +1,103 @@
+# What the notebook sample.ipynb needs, as captured by ipydock.
+# Build it with:
+#   docker build -t NAME .
+# Behind a network that intercepts TLS add the file of its authorities:
+#   --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt
+
+# uv installs the packages below; it does not stay in the image.
+FROM python:3.11-slim-bookworm@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa AS uv
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=bind,source=scripts/get_uv.py,target=/tmp/get_uv.py \
+    python3 /tmp/get_uv.py /opt/uv 0.13.9
+
+# The base is that of FROM in cell 1, line 2.
+FROM python:3.11-slim-bookworm@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+
+# Cell 1:
+ARG GREETING=hello
+# read by the notebook
+ENV MODE=test \
+    WORD=$GREETING
+
+# Runs as any user: every uid may write to the home and the work folder.
+RUN useradd --uid 1000 --no-log-init --create-home --home-dir /home/user user && \
+    install -d -o 1000 -m 0777 /home/user /work
+
+# System packages:
+#   graphviz  cell 2: !dot -V
+# hadolint ignore=DL3008
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    apt-get update && \
+    apt-get install -y --no-install-recommends \
+      graphviz && \
+    rm -rf /var/lib/apt/lists/*
+
+# Python packages; requirements.lock pins these and all that they need:
+#   ipykernel==6.30.1             added with --add-pip
+#   nbclient==0.10.4              added with --add-pip
+#   nbformat==5.10.4              added with --add-pip
+#   python-dateutil==2.9.0.post0  cell 1: import dateutil
+#   six==1.17.0                   cell 1: import six
+# What the notebook imports (modules.txt) is compiled to bytecode.
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
+    --mount=type=bind,source=requirements.lock,target=/tmp/requirements.lock \
+    --mount=type=bind,source=modules.txt,target=/tmp/modules.txt \
+    --mount=type=bind,source=scripts/bytecode.py,target=/tmp/bytecode.py \
+    UV_LINK_MODE=copy /opt/uv/uv pip install --system --system-certs \
+      --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock && \
+    python3 /tmp/bytecode.py < /tmp/modules.txt
+
+# Cell 2:
+WORKDIR /opt/tool
+COPY copied/tool.sh copied/conf ./
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=cache,target=/var/cache/x \
+    ./tool.sh > out.txt
+
+# Cell 3:
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    ["/bin/bash", "-o", "pipefail", "-c", "echo \"$MODE\"\n"]
+
+# The shell of the other layers again:
+SHELL ["/bin/sh", "-c"]
+
+ENV HOME="/home/user"
+WORKDIR /work
+COPY scripts/start.py /opt/notebook/start.py
+
+# Data files that the notebook reads:
+#   data/a.csv
+COPY --chown=1000:0 data/ ./
+# Local modules, which change more often than data:
+#   helper.py
+COPY --chown=1000:0 project/ ./
+
+LABEL org.opencontainers.image.title="sample.ipynb" \
+      org.opencontainers.image.authors="Ada Lovelace" \
+      org.opencontainers.image.base.name="python:3.11-slim-bookworm" \
+      org.opencontainers.image.base.digest="sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+      io.ipydock.notebook.sha256="1111111111111111111111111111111111111111111111111111111111111111" \
+      io.ipydock.lock.sha256="0000000000000000000000000000000000000000000000000000000000000000"
+
+# Cell 4:
+LABEL org.example.kind=test
+
+# The notebook, without outputs; it changes most often.
+COPY --chown=1000:0 notebook/ ./
+
+# Runs the notebook, or what is named behind the image in `docker run`.
+ENTRYPOINT ["python3", "/opt/notebook/start.py"]
+
+# The shell of what follows:
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+
+# Cell 4:
+EXPOSE 8080 53/udp
+VOLUME /data
+STOPSIGNAL SIGINT
+HEALTHCHECK --interval=5m CMD ["test", "-e", "/x"]
+USER 4321
+CMD ["python3", "-V"]
