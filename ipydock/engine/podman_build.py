@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EngineError
-from ..events import LogLine, OnEvent
+from ..events import Event, LogLine, OnEvent
 from ..models import Recipe
 from ..process import Cancellation, Completed, ProcessPlan, descendants, end, run
 from .building import run_build
 from .buildlog import BuildLog
 
 _STEP_ENDS = 0.8  # seconds for podman to clear up after its step was killed
-_MADE = re.compile(r"^--> ([0-9a-f]{10,64})$")  # a layer that was made, and not found in the cache
+_LAYER = re.compile(r"^--> (Using cache )?([0-9a-f]{10,64})$")
 
 
 class PodmanBuild:
@@ -43,6 +43,7 @@ class PodmanBuild:
         # tells ours from all others, and changes neither the image nor what is in the cache.
         self._mark = f"ipydock-{uuid.uuid4().hex}"
         self._made: list[str] = []
+        self._cached: list[str] = []
 
     def run(
         self,
@@ -59,9 +60,9 @@ class PodmanBuild:
             *options, str(context),
         )  # fmt: skip
 
-        def listen(event: Any) -> None:
-            if isinstance(event, LogLine) and (match := _MADE.match(event.line)):
-                self._made.append(match[1])
+        def listen(event: Event) -> None:
+            if isinstance(event, LogLine) and (match := _LAYER.match(event.line)):
+                self._note(match[2], cached=bool(match[1]))
             on_event(event)
 
         try:
@@ -69,6 +70,13 @@ class PodmanBuild:
         except BaseException:
             self._clear()
             raise
+
+    def _note(self, layer: str, *, cached: bool) -> None:
+        """Note a layer; one from the cache is named twice, the second time like one just made."""
+        if cached:
+            self._cached.append(layer)
+        elif not any(one.startswith(layer) for one in self._cached):
+            self._made.append(layer)
 
     @staticmethod
     def _end(process: subprocess.Popen[bytes]) -> None:
@@ -87,7 +95,7 @@ class PodmanBuild:
             self._ask("rm", "--force", "--time", "0", *containers)
         # The last first: each is the parent of the next.
         if self._made:
-            self._ask("rmi", *reversed(self._made))
+            self._ask("rmi", "--no-prune", *reversed(self._made))
 
     def _containers(self) -> list[str]:
         folder = Path(
