@@ -119,7 +119,7 @@ def read(cells: Iterable[InstructionCell], files: Sequence[ContextFile], mount: 
     if shell != SHELL:
         out.middle.append((Comment(("The shell of the other layers again:",)), _shell(SHELL)))
     last = {item.keyword: item for item, _ in rendered.get("last", ())}
-    if shell != SHELL and any(n in last and last[n].words is None for n in _RUN_BY_SHELL):
+    if shell != SHELL and any(name in last and _by_shell(last[name]) for name in _RUN_BY_SHELL):
         out.last.insert(0, (Comment(("The shell of what follows:",)), _shell(shell)))
     out.entrypoint, out.command = "ENTRYPOINT" in last, "CMD" in last
     if "USER" in last:
@@ -244,6 +244,13 @@ def _say(found: Sequence[Instruction], out: Custom) -> None:
         )
     if out.user is not None and out.user.partition(":")[0] in ("root", "0"):
         out.warnings.append("USER makes the notebook run as root in its container.")
+
+
+def _by_shell(item: Instruction) -> bool:
+    """Whether what a container runs is text for the shell, not words."""
+    if item.keyword == "HEALTHCHECK":
+        return not re.match(r"(?i:none$|cmd\s+\[)", item.argument)
+    return item.words is None
 
 
 def _names(item: Instruction) -> list[str]:

@@ -102,8 +102,14 @@ def test_a_shell_is_that_of_what_needs_one_and_of_nothing_else() -> None:
     custom = read(cells('SHELL ["a"]\nRUN x\nCMD y'), ())
     assert str(custom.middle[-1][-1]) == 'SHELL ["/bin/sh", "-c"]'
     assert str(custom.last[0][-1]) == 'SHELL ["a"]'
-    custom = read(cells('SHELL ["a"]\nRUN x\nCMD ["y"]'), ())
-    assert [str(line) for line in custom.last[0]] == ["# Cell 1:", 'CMD ["y"]']
+    custom = read(cells('SHELL ["a"]\nHEALTHCHECK CMD y\nCMD ["y"]'), ())
+    assert str(custom.last[0][-1]) == 'SHELL ["a"]'
+    custom = read(cells('SHELL ["a"]\nCMD ["y"]\nHEALTHCHECK CMD ["z"]'), ())
+    assert [str(line) for line in custom.last[0]] == [
+        "# Cell 1:",
+        'CMD ["y"]',
+        'HEALTHCHECK CMD ["z"]',
+    ]
 
 
 def test_what_is_said() -> None:

@@ -91,9 +91,6 @@ COPY --chown=1000:0 notebook/ ./
 # Runs the notebook, or what is named behind the image in `docker run`.
 ENTRYPOINT ["python3", "/opt/notebook/start.py"]
 
-# The shell of what follows:
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-
 # Cell 4:
 EXPOSE 8080 53/udp
 VOLUME /data
