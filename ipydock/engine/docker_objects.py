@@ -81,7 +81,7 @@ class DockerObjects:
         by_hand: bool,
     ) -> ManagedImage:
         said = _labels(item)
-        history = self._sdk.api.history(item["Id"])
+        sizes = _layer_sizes(self._sdk.api.history(item["Id"]))
         return ManagedImage(
             id=item["Id"],
             engine="docker",
@@ -89,11 +89,12 @@ class DockerObjects:
             notebook=said.get(labels.NOTEBOOK, ""),
             recipe=said.get(labels.RECIPE, ""),
             created=_made(item),
-            size_bytes=int(item.get("Size", 0)),
+            # The containerd image store says in Size what the packed layers take.
+            size_bytes=sum(sizes) or int(item.get("Size", 0)),
             used_by=tuple(sorted(users.get(item["Id"], ()))),
             by_hand=by_hand,
             platform=f"{item.get('Os', '')}/{item.get('Architecture', '')}",
-            layers=layers_of(_diff_ids(item), _layer_sizes(history), foreign),
+            layers=layers_of(_diff_ids(item), sizes, foreign),
         )
 
     def containers(self) -> list[ManagedContainer]:

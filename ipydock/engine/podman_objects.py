@@ -31,7 +31,7 @@ class PodmanObjects:
 
     def images(self) -> list[ManagedImage]:
         """The images with our labels."""
-        ids = self._ask("images", "--all", "--quiet", "--no-trunc").split()
+        ids = self._ask("images", "--quiet", "--no-trunc").split()
         everything = self._inspect(list(dict.fromkeys(ids)))
         ours = [item for item in everything if labels.MANAGED in (item.get("Labels") or {})]
         foreign = {
