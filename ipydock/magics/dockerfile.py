@@ -113,6 +113,6 @@ def _cell(body: str, source: str, notebook: Notebook) -> InstructionCell:
         (c.number for c in code_cells(notebook.node) if c.source.strip() == source.strip()), None
     )
     # A cell may begin with empty lines; the body begins after the line of the magic.
-    before = source[: len(source) - len(source.lstrip())].count("\n") if body.strip() in source else 0
+    empty = source[: len(source) - len(source.lstrip())] if body.strip() in source else ""
     origin = "this cell" if number is None else f"cell {number}"
-    return InstructionCell(text=body, origin=origin, line=before + 2, number=number)
+    return InstructionCell(text=body, origin=origin, line=empty.count("\n") + 2, number=number)
