@@ -1,7 +1,20 @@
-"""``python -m ipydock``: the command, where its script is not on the PATH."""
+"""The command's entry: the answer to a build that changed nothing, else the command line."""
 
 from __future__ import annotations
 
-from .cli import main
+import sys
 
-main()
+from .unchanged import replay
+
+
+def main() -> None:
+    """Run ``ipydock``."""
+    if sys.argv[1:2] == ["build"] and replay(sys.argv[1:]):
+        return
+    from .cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -150,11 +150,11 @@ def build_command(notebook: Path, **options: Any) -> None:
     loaded, options = _settled(notebook, options)
     engine = _engine(common)
     with common.progress() as progress:
-        image = _image(loaded, options, engine, progress)
-    if common.as_json:
-        click.echo(image.model_dump_json(indent=1))
-    else:
-        click.echo(image.tag)
+        recipe = _recipe(loaded, options, engine, progress)
+        image = _image(loaded, recipe, options, engine, progress)
+    click.echo(image.model_dump_json(indent=1) if common.as_json else image.tag)
+    if not progress.warned or common.quiet:
+        _note(common, loaded, options, recipe, image)
 
 
 @cli.command("rerun")
@@ -189,7 +189,8 @@ def rerun_command(
         if reference:
             image = engine.inspect(reference)
         else:
-            image = _image(loaded, options, engine, progress)
+            recipe = _recipe(loaded, options, engine, progress)
+            image = _image(loaded, recipe, options, engine, progress)
         done = pipeline.rerun(
             loaded, image, out=out, limits=limits, engine=engine, on_event=progress
         )
@@ -335,13 +336,37 @@ def _recipe(
 
 
 def _image(
-    loaded: Notebook, options: dict[str, Any], engine: Any, progress: TerminalProgress
+    loaded: Notebook,
+    recipe: Recipe,
+    options: dict[str, Any],
+    engine: Any,
+    progress: TerminalProgress,
 ) -> Image:
     from . import pipeline
 
-    recipe = _recipe(loaded, options, engine, progress)
     chosen = pipeline.BuildOptions(**only(options, BUILD))
     return pipeline.build(recipe, loaded, chosen, engine=engine, on_event=progress)
+
+
+def _note(
+    common: Common, loaded: Notebook, options: dict[str, Any], recipe: Recipe, image: Image
+) -> None:
+    """Let the same command find the same image at once, as long as nothing changes."""
+    from . import unchanged
+    from .capture.interpreter import choose
+
+    if any(options[name] for name in ("run", "trace", "no_cache", "pull", "kernel")):
+        return
+    python = choose(loaded, python=options["python"], kernel=None).path
+    there = image.model_copy(update={"cached": True, "seconds": 0.0, "log": None})
+    size = f"{image.size_bytes / 1e6:.0f} MB"
+    unchanged.note(
+        sys.argv[1:],
+        inputs=unchanged.inputs(loaded.folder / loaded.name, recipe, python),
+        image=image,
+        said="" if common.quiet else f"Nothing changed; {image.tag} is there already, {size}.",
+        shown=there.model_dump_json(indent=1) if common.as_json else image.tag,
+    )
 
 
 def _show(common: Common, document: Any, view: Callable[[Any], Any]) -> None:

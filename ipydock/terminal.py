@@ -51,6 +51,7 @@ class TerminalProgress:
         quiet: bool = False,
         hold: bool = False,
     ) -> None:
+        self.warned = False  # whether there was any warning, shown or not
         self._held: list[str] | None = [] if hold else None
         self._console = console
         self._verbose = verbose
@@ -87,6 +88,7 @@ class TerminalProgress:
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
+        self.warned = self.warned or isinstance(event, Warned)
         if self._quiet:
             return
         match event:

@@ -23,7 +23,7 @@ LAYERS = (
     {"kernel", "rerun", "session", "compare", "aio", "pipeline", "render", "folding", "streams"}
     | {"lifecycle", "removal", "pruning", "share", "archive", "manage", "manage_view"}
     | {"multiplatform", "cli_manage", "cli_share"}
-    | {"options", "settings", "doctor", "terminal"},
+    | {"options", "settings", "doctor", "terminal", "unchanged"},
     {"magics", "cli", "__main__"},
 )
 FOREIGN = {
