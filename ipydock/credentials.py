@@ -102,6 +102,10 @@ _LITERALS = {kind: literals for kind, (_, _, literals) in _FORMS.items()}
 _SPANS = {kind: re.compile(span, re.ASCII) for kind, (_, span, _) in _FORMS.items()}
 
 
+# Users and passwords in the URLs of the web and of proxies.
+_USERINFO = re.compile(r"((?:https?|socks[45]?[ah]?)://)[^\s/@'\"`<>]+@", re.IGNORECASE)
+
+
 class Secret(NamedTuple):
     """A credential: its kind, the line (from 1) and the span in the text; never its value."""
 
@@ -141,6 +145,11 @@ def mask(text: str) -> str:
             pieces.append(MASK)
         at = max(at, secret.end)
     return "".join((*pieces, text[at:]))
+
+
+def hidden(text: str) -> str:
+    """What another program said, fit to be shown: users and passwords in its URLs are masked."""
+    return _USERINFO.sub(rf"\1{MASK}@", text)
 
 
 def in_file(path: Path) -> str | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
+from .network.pip import pip_settings
+
+_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # Where distributions keep the bundle; the list of Go's crypto/x509 (root_linux.go), and Homebrew's.
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -22,9 +24,12 @@ def ca_bundle() -> Path | None:
 
     Where TLS is intercepted (most company networks) it holds the interceptor's authority, without
     which nothing can be downloaded in a build.
+
+    Raises:
+        InputError: pip's settings, which may name it, cannot be read.
     """
-    named = (os.environ.get(name) for name in _VARIABLES)
-    for candidate in (*filter(None, named), *_BUNDLES):
+    named = [os.environ.get(name) for name in _VARIABLES]
+    for candidate in (*filter(None, (*named, pip_settings().get("cert"))), *_BUNDLES):
         path = Path(candidate)
         if path.is_file():
             return path.resolve()

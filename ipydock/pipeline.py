@@ -19,7 +19,6 @@ from typing import Any, TypeAlias
 from . import aio, events
 from .capture import capture as capture_file
 from .capture import capture_session
-from .compare.notebooks import compare as compare_notebooks
 from .engine.chains import recall, remember
 from .engine.interface import Engine
 from .engine.pins import pin
@@ -38,6 +37,7 @@ from .models import (
     Verdict,
     is_tag,
 )
+from .network.indexes import indexes
 from .notebook import Notebook, load
 from .process import Cancellation
 from .recipe.context import write_context
@@ -279,15 +279,17 @@ def build(
             known = () if options.no_cache else [[Part(*row) for row in c] for c in chains]
             parts = divided(recipe, known)
             write_context(recipe, notebook, context, parts)
-            image = engine.build(
-                recipe,
-                context,
-                tag=options.tag,
-                no_cache=options.no_cache,
-                pull=options.pull,
-                on_event=on_event,
-                cancel=cancel,
-            )
+            with indexes().secrets() as secrets:
+                image = engine.build(
+                    recipe,
+                    context,
+                    tag=options.tag,
+                    no_cache=options.no_cache,
+                    pull=options.pull,
+                    secrets=secrets,
+                    on_event=on_event,
+                    cancel=cancel,
+                )
         if engine.name != "venv":
             remember(engine, layers, tuple((p.lock, p.modules) for p in parts), chains)
         summary = f"{image.tag}, {image.size_bytes / 1e6:.0f} MB"
@@ -340,6 +342,8 @@ def rerun(
 
 def compare(original: NotebookLike, executed: Rerun) -> Verdict:
     """Whether the rerun gave what is stored in the notebook, cell by cell."""
+    from .compare.notebooks import compare as compare_notebooks
+
     return compare_notebooks(load(original), executed)
 
 
@@ -421,7 +425,7 @@ def verification(
     )
     ran = time.monotonic()
     on_event(StageStarted("compare", "Compare with the stored outputs"))
-    verdict = compare_notebooks(notebook, executed)
+    verdict = compare(notebook, executed)
     if "network" in verdict.blame and not (limits or Limits()).network:
         text = "A cell wanted the network, which is off; --network on allows it."
         verdict = verdict.model_copy(update={"warnings": (*verdict.warnings, text)})

@@ -22,12 +22,13 @@ from packaging.utils import canonicalize_name
 
 from ..errors import LockError
 from ..files import write_atomic
-from ..hosts import ca_environment, cache_folder
+from ..hosts import cache_folder
+from ..network.indexes import Indexes, indexes
 from ..process import Cancellation, ProcessPlan, run
+from .lock_errors import explain
 
 _MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
-_NO_INDEX = re.compile(r"dns error|connect|timed out|certificate|UnknownIssuer", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,13 @@ def uv_path() -> str:
 
 def uv_platform(machine: str, system: str = "linux") -> str:
     """The name by which uv calls a platform; Linux with the C library of Debian 12 (2.36)."""
-    known = _MACHINES.get(machine.lower(), machine)
+    known = uv_machine(machine)
     return f"{known}-apple-darwin" if system == "darwin" else f"{known}-manylinux_2_36"
+
+
+def uv_machine(machine: str) -> str:
+    """The name by which wheels and uv call a machine that Docker may call ``amd64``."""
+    return _MACHINES.get(machine.lower(), machine)
 
 
 def lock(
@@ -57,6 +63,7 @@ def lock(
     *,
     python: str,
     platform: str,
+    excluded: Sequence[str] = (),
     build: bool = False,
     fresh: bool = False,
     cancel: Cancellation | None = None,
@@ -68,6 +75,7 @@ def lock(
         constraints: versions to keep to where one of these is needed, such as ``numpy==1.26.4``.
         python: interpreter series, such as ``3.11``.
         platform: as uv calls it, see `uv_platform`.
+        excluded: names that are never looked up, whoever requires them.
         build: let uv run a source distribution's own code to learn what it needs. Only for what
             is installed on this machine already, and so has run here before.
         fresh: ask the index, even if the answer to the same question is remembered.
@@ -75,9 +83,12 @@ def lock(
 
     Raises:
         LockError: there is no solution, or the index cannot be reached.
+        InputError: the settings of pip or uv on this host cannot be read.
         Cancelled: ``cancel`` was raised.
     """
-    remembered = _remembered((requirements, constraints, python, platform, build))
+    known = indexes()
+    question = (requirements, constraints, python, platform, excluded, build)
+    remembered = _remembered(question, known)
     if not fresh and (text := _read(remembered)):
         return Lock(text=text, versions=_versions(text))
     with tempfile.TemporaryDirectory(prefix="ipydock-lock-") as folder:
@@ -85,6 +96,8 @@ def lock(
         held = Path(folder, "constraints.txt")
         wanted.write_text("\n".join(requirements) + "\n", encoding="utf-8")
         held.write_text("\n".join(constraints) + "\n", encoding="utf-8")
+        left = Path(folder, "excludes.txt")
+        left.write_text("\n".join(excluded) + "\n", encoding="utf-8")
         plan = ProcessPlan(
             (
                 uv_path(), "pip", "compile", "--quiet", "--no-progress", "--generate-hashes",
@@ -93,9 +106,10 @@ def lock(
                 "--python", sys.executable,
                 "--python-platform", platform,
                 *(() if build else ("--no-build",)),
+                *(("--excludes", "excludes.txt") if excluded else ()),
                 "--constraints", "constraints.txt", "requirements.in",
             ),
-            env=ca_environment(),
+            env=known.unlocked().environment(),
             cwd=Path(folder),
         )  # fmt: skip
         try:
@@ -106,7 +120,7 @@ def lock(
                 hint="Is the package index reachable? `ipydock doctor` tells.",
             ) from error
     if done.returncode:
-        raise _explain(done.stderr.strip())
+        raise explain(done.stderr.strip(), known)
     text = done.stdout.replace("# via -r requirements.in", "# via the notebook").replace(
         "#   -r requirements.in", "#   the notebook"
     )
@@ -116,10 +130,17 @@ def lock(
     return Lock(text=text, versions=_versions(text))
 
 
-def _remembered(question: object) -> Path:
+def _remembered(question: object, known: Indexes) -> Path:
     """Where the answer to a question to uv is kept, under all that it depends on."""
-    settings = sorted(item for item in os.environ.items() if item[0].startswith(("UV_", "PIP_")))
-    key = hashlib.sha256(json.dumps([uv_path(), question, settings]).encode()).hexdigest()
+    # Where packages come from is told by what was read of it, without its credentials.
+    told = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX", "UV_KEYRING", "UV_PUBLISH")
+    settings = sorted(
+        item
+        for item in os.environ.items()
+        if item[0].startswith("UV_") and not item[0].startswith(told)
+    )
+    depends = [uv_path(), question, known.identity(), settings]
+    key = hashlib.sha256(json.dumps(depends).encode()).hexdigest()
     return cache_folder() / "locks" / f"{key[:32]}.lock"
 
 
@@ -133,23 +154,3 @@ def _read(path: Path) -> str:
 def _versions(text: str) -> dict[str, str]:
     pins = (_PIN.match(line) for line in text.splitlines())
     return {canonicalize_name(pin[1]): pin[2] for pin in pins if pin}
-
-
-def _explain(stderr: str) -> LockError:
-    if _NO_INDEX.search(stderr) and "unsatisfiable" not in stderr:
-        found = LockError(
-            "The package index cannot be reached, so the packages cannot be locked.",
-            hint="Check the network, proxy and certificates (SSL_CERT_FILE, UV_INDEX_URL); "
-            "`ipydock doctor` tells what is reachable.",
-            evidence=stderr,
-        )
-        found.unreachable = True
-        return found
-    cause = " ".join(line.strip() for line in stderr.splitlines() if line.strip())
-    cause = cause.removeprefix("error: No solution found when resolving dependencies cause: ")
-    return LockError(
-        f"No set of packages satisfies what the notebook needs: {cause[:500]}",
-        hint="Set the version with --add-pip 'NAME==VERSION', or capture another environment "
-        "with --python.",
-        evidence=stderr,
-    )

@@ -18,7 +18,8 @@ ROOT = Path(ipydock.__file__).parent
 # Lower layers first; a module imports from lower layers and from its own group alone.
 LAYERS = (
     {"errors", "events", "models", "managed", "process", "files", "hosts", "layout", "credentials"}
-    | {"notebook", "notebook_v4", "piping"},
+    | {"network"}
+    | {"notebook", "notebook_v4", "piping", "wheelmaking"},
     {"capture", "recipe", "engine"},
     {"kernel", "rerun", "session", "compare", "aio", "pipeline", "render", "folding", "streams"}
     | {"lifecycle", "removal", "pruning", "share", "archive", "manage", "manage_view"}

@@ -1,15 +1,20 @@
-"""Put the uv program into a folder: `python get_uv.py FOLDER VERSION`.
+"""Put the uv program into a folder: `python get_uv.py FOLDER VERSION [SETTINGS]`.
 
 uv installs the packages of the image and does not stay in it. Its wheel holds one program, which
 is all that is taken; pip would need several seconds for the same. What is downloaded must be one of
-the two files whose SHA-256 is written here, wherever the package index has it from.
+the two files whose SHA-256 is written here, wherever a package index has it from.
+
+SETTINGS is a uv.toml that says which indexes there are; without that file it is PyPI. Beside the
+program an empty uv.toml is written, over which the next steps mount the same.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import io
+import json
 import os
 import platform
 import re
@@ -26,38 +31,102 @@ SHA256 = {
     "aarch64": "5435c5ce14a56431208ca0996416d310f1598e8c2c8ba707688985a16bb82dbe",
 }
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'[^']*'"
 
 
-def get(url: str) -> tuple[str, bytes]:
+def strings(text: str) -> list[str]:
+    """The strings of a piece of TOML."""
+    found = re.findall(QUOTED, text)
+    return [json.loads(one) if one.startswith('"') else one[1:-1] for one in found]
+
+
+def values(settings: str, key: str) -> list[str]:
+    """The strings that a uv.toml has for a key, in their order; `tomllib` came with Python 3.11."""
+    found: list[str] = []
+    pattern = rf"^\s*(?:pip\.)?{key}\s*=\s*({QUOTED}|\[(?:\s|,|#.*|{QUOTED})*\])"
+    for value in re.findall(pattern, settings, re.MULTILINE):
+        found += strings(value)
+    return found
+
+
+def indexes(settings: str) -> list[str]:
+    """The indexes that a uv.toml names, in the order in which uv asks them."""
+    blocks = re.split(r"^\s*\[", settings, flags=re.MULTILINE)
+    named = [block for block in blocks if block.startswith("[index]]")]
+    default = [one for one in named if re.search(r"^\s*default\s*=\s*true", one, re.MULTILINE)]
+    found = [url for one in named if one not in default for url in values(one, "url")]
+    found += values(settings, "extra-index-url")
+    found += [url for one in default for url in values(one, "url")] or values(settings, "index-url")
+    return found if default or values(settings, "index-url") else [*found, INDEX]
+
+
+def get(url: str, insecure: list[str]) -> tuple[str, bytes]:
     """The URL after redirects and the bytes behind it; a user and password in it are sent apart."""
     parts = urllib.parse.urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     request = urllib.request.Request(urllib.parse.urlunsplit(parts._replace(netloc=host)))
     if at:
-        secret = base64.b64encode(urllib.parse.unquote(user).encode()).decode()
-        request.add_header("Authorization", f"Basic {secret}")
+        name, _, password = user.partition(":")
+        secret = f"{urllib.parse.unquote(name)}:{urllib.parse.unquote(password)}"
+        # Not sent on to another host that it redirects to.
+        header = f"Basic {base64.b64encode(secret.encode()).decode()}"
+        request.add_unredirected_header("Authorization", header)
     file = AUTHORITIES if os.path.exists(AUTHORITIES) else None
     context = ssl.create_default_context(cafile=file)
+    if {parts.hostname, host} & set(insecure):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     with urllib.request.urlopen(request, context=context, timeout=120) as answer:
-        return parts._replace(netloc=user + at + host).geturl(), answer.read()
+        return answer.geturl(), answer.read()
 
 
-def main(folder: str, version: str) -> None:
-    """Find the wheel on the index by its digest, check it, and take the program out of it."""
+def wheel_of(index: str, wanted: str, insecure: list[str]) -> bytes | None:
+    """The bytes of the wheel with that digest, None where the index does not have it."""
+    page, text = get(index.rstrip("/") + "/uv/", insecure)
+    link = re.search(rf"""href=["']([^"'#]+)#sha256={wanted}""", text.decode())
+    if link is None:
+        return None
+    target = urllib.parse.urljoin(page, html.unescape(link[1]))
+    here, there = urllib.parse.urlsplit(index), urllib.parse.urlsplit(target)
+    user, at, host = here.netloc.rpartition("@")
+    if (there.scheme, there.netloc) == (here.scheme, host):
+        # Elsewhere the password has no business.
+        target = there._replace(netloc=user + at + host).geturl()
+    wheel = get(target, insecure)[1]
+    if hashlib.sha256(wheel).hexdigest() != wanted:
+        sys.exit("What was downloaded for uv is not what was asked for.")
+    return wheel
+
+
+def said(error: urllib.error.URLError) -> str:
+    """What went wrong; never the address, which may hold a password."""
+    if not isinstance(error, urllib.error.HTTPError):
+        return str(error.reason)
+    return f"{error.code} {error.reason}"
+
+
+def main(folder: str, version: str, file: str = "") -> None:
+    """Find the wheel by its digest, check it, and take the program out of it."""
     wanted = SHA256.get(platform.machine())
     if wanted is None:
         sys.exit(f"There is no uv for {platform.machine()}.")
-    index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL") or INDEX
-    page, text = get(index.rstrip("/") + "/uv/")
-    link = re.search(rf'href="([^"#]+)#sha256={wanted}', text.decode())
-    if link is None:
-        sys.exit(f"The package index has no uv {version} with the digest {wanted}.")
-    target = urllib.parse.urljoin(page, link[1].replace("&amp;", "&"))
-    if urllib.parse.urlsplit(target).hostname != urllib.parse.urlsplit(page).hostname:
-        target = link[1]  # elsewhere, where the index's password has no business
-    wheel = get(target)[1]
-    if hashlib.sha256(wheel).hexdigest() != wanted:
-        sys.exit(f"What was downloaded for uv {version} is not what was asked for.")
+    settings = ""
+    if os.path.exists(file):
+        with open(file, encoding="utf-8") as stream:
+            settings = stream.read()
+    faults: list[str] = []
+    for index in indexes(settings):
+        host = urllib.parse.urlsplit(index).hostname
+        try:
+            wheel = wheel_of(index, wanted, values(settings, "allow-insecure-host"))
+        except urllib.error.URLError as error:
+            faults.append(f"the package index {host} answers: {said(error)}")
+            continue
+        if wheel is not None:
+            break
+        faults.append(f"the package index {host} does not have it")
+    else:
+        sys.exit(f"uv {version} cannot be downloaded: {'; '.join(faults)}")
     os.makedirs(folder, exist_ok=True)
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         name = next(name for name in archive.namelist() if name.endswith("/scripts/uv"))
@@ -65,11 +134,9 @@ def main(folder: str, version: str) -> None:
         with open(path, "wb") as program:
             program.write(archive.read(name))
     os.chmod(path, 0o755)
+    with open(os.path.join(folder, "uv.toml"), "wb"):
+        pass
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except urllib.error.URLError as error:
-        # Never the address: it may hold a password.
-        sys.exit(f"uv cannot be downloaded from the package index: {error.reason}")
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""What this host has that a build must know to reach packages: indexes, credentials, proxies."""
