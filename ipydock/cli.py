@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ import click
 from rich.console import Console
 
 from . import __version__
-from .cli_manage import add_to
 from .errors import InputError, IpydockError, RerunError
 from .files import write_atomic
 from .models import Capture, Image, Recipe
@@ -75,7 +75,27 @@ common_options = grouped(
 )
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+class Verbs(click.Group):
+    """The verbs; those of the life cycle are loaded when one is asked for that is not here."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs, as help lists them."""
+        self._load()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb of that name."""
+        if cmd_name not in self.commands:
+            self._load()
+        return super().get_command(ctx, cmd_name)
+
+    def _load(self) -> None:
+        from .cli_manage import add_to
+
+        add_to(self)
+
+
+@click.group(cls=Verbs, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ipydock")
 def cli() -> None:
     """Containerize a notebook, rerun it in the clean container, compare the results.
@@ -260,9 +280,6 @@ def doctor_command(**options: Any) -> None:
         Console(highlight=False).print(view(findings))
 
 
-add_to(cli)
-
-
 # --- the stages, with the options that belong to each ----------------------------------------
 
 
@@ -324,7 +341,12 @@ def _recipe(
     from . import pipeline
 
     chosen = recipe_options_of(loaded, options)
-    found = _capture(loaded, options, chosen, progress)
+    with ThreadPoolExecutor(1) as beside:
+        # What can build is found by starting programs, which need not wait for each other.
+        able = beside.submit(engine.can_build) if to_build else None
+        found = _capture(loaded, options, chosen, progress)
+        if able is not None:
+            able.result()
     return pipeline.synthesize(
         found,
         chosen,
