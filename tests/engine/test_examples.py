@@ -59,7 +59,7 @@ def test_its_dockerfile_replaces_the_one_by_hand(folder: Path) -> None:
     assert "apt-get" not in text  # nothing of it is needed
     for name in ("scikit-learn", "python-dateutil", "gensim", "seaborn"):
         assert re.search(rf"^#   {name}==\S+ +cell 1: ", text, re.MULTILINE), name
-    assert 'CMD ["ipython", "--colors=NoColor", "./data-science-2016.ipynb"]' in text
+    assert 'CMD ["/work/data-science-2016.ipynb"]' in text
 
 
 def test_names_are_known_where_nothing_is_installed(folder: Path, tmp_path: Path) -> None:

@@ -77,14 +77,9 @@ def test_the_build_context_goes_to_a_folder(notebook: Path, tmp_path: Path) -> N
     done = ipydock("dockerfile", notebook, "-o", tmp_path / "out dir", DOCKER_HOST=NOBODY, PATH="")
     assert done.returncode == 0, done.stderr
     assert listing(tmp_path / "out dir") == [
-        ".dockerignore",
-        "Dockerfile",
-        "helper.py",
-        "my nb.ipynb",
-        "notebook",
-        "project",
-        "requirements.lock",
-        "x.csv",
+        *(".dockerignore", "Dockerfile", "bytecode.py", "data", "get_uv.py", "helper.py"),
+        *("modules.txt", "my nb.ipynb", "notebook", "project", "requirements.lock", "scripts"),
+        *("start.py", "x.csv"),
     ]
 
 
