@@ -81,7 +81,7 @@ class DockerObjects:
         by_hand: bool,
     ) -> ManagedImage:
         said = _labels(item)
-        sizes = _layer_sizes(self._sdk.api.history(item["Id"]))
+        sizes = self._sizes(item["Id"])
         return ManagedImage(
             id=item["Id"],
             engine="docker",
@@ -96,6 +96,16 @@ class DockerObjects:
             platform=f"{item.get('Os', '')}/{item.get('Architecture', '')}",
             layers=layers_of(_diff_ids(item), sizes, foreign),
         )
+
+    def _sizes(self, image: str) -> list[int]:
+        """The sizes of an image's layers, lowest first; none where they are not told."""
+        import docker.errors
+
+        # The containerd image store does not know those of one that was never unpacked, such as
+        # one for another platform.
+        with suppress(docker.errors.NotFound):
+            return _layer_sizes(self._sdk.api.history(image))
+        return []
 
     def containers(self) -> list[ManagedContainer]:
         """The containers with our labels, running or not."""
