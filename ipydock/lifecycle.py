@@ -97,7 +97,10 @@ def freed(everything: Sequence[ManagedImage], chosen: Sequence[ManagedImage]) ->
     names = {(image.engine, image.id) for image in chosen}
     for engine in {image.engine for image in by_layers}:
         here = [image for image in everything if image.engine == engine]
-        if any(not image.layers and image.size_bytes for image in here):
+        known = {image.id: sum(layer.size_bytes for layer in image.layers) for image in here}
+        if any(not image.layers for image in here) or any(
+            image.size_bytes and not known[image.id] for image in by_layers if image in here
+        ):
             return None
         stay = {y.chain for image in here if (engine, image.id) not in names for y in image.layers}
         total += sum(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timezone
@@ -15,6 +16,7 @@ from .client import executables
 from .layers import chains, derived, in_order, layers_of
 
 STOP_SECONDS = 3  # between asking a container to end and killing it
+_LISTED_SECONDS = 2.0  # that a list may be behind
 # A layer is what these made; all other instructions only change the configuration.
 _MAKE_LAYERS = ("RUN ", "COPY ", "ADD ", "WORKDIR ")
 
@@ -94,7 +96,7 @@ class DockerObjects:
             used_by=tuple(sorted(users.get(item["Id"], ()))),
             by_hand=by_hand,
             platform=f"{item.get('Os', '')}/{item.get('Architecture', '')}",
-            layers=layers_of(_diff_ids(item), sizes, foreign),
+            layers=layers_of(_diff_ids(item), sizes or [0] * len(_diff_ids(item)), foreign),
         )
 
     def _sizes(self, image: str) -> list[int]:
@@ -150,6 +152,11 @@ class DockerObjects:
 
         with self._faults(), suppress(docker.errors.NotFound):
             self._sdk.api.stop(container, timeout=STOP_SECONDS)
+            # Lists come from a copy that follows the engine's state a moment later.
+            deadline = time.monotonic() + _LISTED_SECONDS
+            only = {"id": container, "status": "running"}
+            while self._sdk.api.containers(filters=only) and time.monotonic() < deadline:
+                time.sleep(0.05)
 
     def remove_container(self, container: str) -> None:
         """Remove a container, running or not, with its anonymous volumes."""
