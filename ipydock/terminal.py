@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 
 from rich.console import Console
@@ -22,6 +23,7 @@ from .events import (
 )
 from .folding import fold_warnings, size_in_words
 
+_SILENCE = 10.0  # seconds without a line after which one says how far a step is
 _WORTH_A_LINE = 0.5  # seconds: what took less is counted, not listed
 
 
@@ -57,6 +59,8 @@ class TerminalProgress:
         self._verbose = verbose
         self._quiet = quiet
         self._titles: dict[str, str] = {}
+        self._now = ""  # what is under way
+        self._told = time.monotonic()  # when a line was last written
         self._bar: Progress | None = None
         if console.is_terminal and not quiet:
             self._bar = Progress(
@@ -93,18 +97,19 @@ class TerminalProgress:
             return
         match event:
             case StageStarted():
+                self._now = event.title
                 self._say(event.title, style="bold")
                 self._live(event.title, reset=True)
             case StageFinished():
                 self._say(event.summary, event.seconds)
                 self._hide()
             case StepStarted():
-                self._titles[event.step] = event.title
+                self._titles[event.step] = self._now = event.title
                 self._live(event.title)
             case StepFinished():
                 self._step(event)
             case Progressed():
-                self._live(progress_in_words(event), event.done, event.total)
+                self._progressed(event)
             case CellStarted():
                 self._live(f"cell {event.number} of {event.total}", event.number - 1, event.total)
             case CellFinished():
@@ -117,6 +122,12 @@ class TerminalProgress:
                 self._say(f"  ! {event.text}", style="yellow")
             case _:
                 pass
+
+    def _progressed(self, event: Progressed) -> None:
+        words = progress_in_words(event)
+        self._live(self._now, event.done, event.total, words=words)
+        if self._bar is None and time.monotonic() - self._told > _SILENCE:
+            self._say(f"           {self._now[:80]}: {words}", style="dim")
 
     def _step(self, event: StepFinished) -> None:
         # What was there already or took no time is not worth a line.
@@ -131,21 +142,32 @@ class TerminalProgress:
             self._say(f"  cell {event.number} of {event.total}", event.seconds, style="dim")
 
     def _say(self, text: str, seconds: float | None = None, style: str = "") -> None:
+        self._told = time.monotonic()
         line = text if seconds is None else f"{seconds:7.1f} s  {text}"
         if self._console.is_terminal and len(line) > self._console.width:
             line = line[: self._console.width - 1] + "…"
         self._console.print(Text(line, style=style), soft_wrap=True)
 
     def _live(
-        self, text: str, done: int | None = None, total: int | None = None, *, reset: bool = False
+        self,
+        text: str,
+        done: int = 0,
+        total: int | None = None,
+        *,
+        words: str = "",
+        reset: bool = False,
     ) -> None:
+        """Show what is under way: a bar of how much is done, or one that only moves."""
         if self._bar is None or self._task is None:
             return
-        if reset:
+        if reset:  # the seconds that are shown are the stage's
             self._bar.reset(self._task, visible=True, total=None)
-        room = max(10, self._console.width - 45)
+        room = max(10, self._console.width - 45 - len(words))
         short = text if len(text) <= room else text[: room - 1] + "…"
-        self._bar.update(self._task, description=short, completed=done, total=total, visible=True)
+        # `update` cannot take a total back that was known.
+        self._bar.tasks[0].total = total
+        text = f"{short} {words}".rstrip()
+        self._bar.update(self._task, description=text, completed=done, visible=True)
 
     def _hide(self) -> None:
         if self._bar and self._task is not None:

@@ -13,84 +13,44 @@ from collections import deque
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import BaseImageError, BuildError, DiskFull, IpydockError
-from ..events import LogLine, OnEvent, StepFinished, StepStarted
+from ..errors import BuildError, DiskFull, IpydockError
+from ..events import LogLine, OnEvent, Progressed, StepFinished, StepStarted
+from .meanings import meaning
 
 _VERTEX = re.compile(r"^#(\d+) (.*)$")
 _STEP = re.compile(r"^\[(?!internal)(?:auth\] |)(.+?)\] (.+)$")
 _OUTPUT = re.compile(r"^\d+\.\d+ (.*)$")
 _PODMAN = re.compile(r"^(?:\[\d+/\d+\] )?STEP (\d+/\d+): (.*)$")
-_NOISE = re.compile(r"^(sha256:|transferring|resolve |extracting |\.\.\.$|naming to|writing image)")
+# Such as "sha256:0d79 1.05MB / 29.13MB 0.2s" and "transferring context: 314.63MB 4.0s done".
+_STATUS = re.compile(
+    r"^(sha256:\w+|transferring context:|sending tarball)"
+    r" ([\d.]+)([kMGT]?B)(?: / ([\d.]+)([kMGT]?B))?"
+)
+_UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+_NOISE = re.compile(
+    r"^(sha256:|transferring|sending tarball|resolve |extracting |\.\.\.$|naming to|writing image|"
+    r"exporting (layers|manifest|config|attestation)|unpacking to)"
+)
+# What is no instruction and may take a while, as a person would call it.
+_OWN_STEPS = (
+    ("[internal] load build context", "Send the files to the engine"),
+    ("exporting to ", "Store the image"),
+    ("importing to docker", "Load the image into the engine"),
+)
+_WORTH_A_BAR = 2_000_000  # bytes: what is smaller is there before a bar is
+_EVERY = 0.1  # seconds between two reports of how far a step is
 _MOUNT = re.compile(r"--mount=\S+\s+")
 _TAIL = 40  # lines of the log that an error carries as evidence
-
-# What a failed build's last lines usually mean; the first that matches is shown.
-_MEANINGS: tuple[tuple[re.Pattern[str], type[BuildError], str, str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), kind, says, hint)
-    for pattern, kind, says, hint in (
-        (
-            r"no space left on device|not enough free space|disk quota exceeded",
-            DiskFull,
-            "there is no space left where the engine builds",
-            "Free some: `docker system df` shows what takes it, `docker builder prune` removes "
-            "build caches.",
-        ),
-        (
-            r"(load metadata for|resolve source metadata|manifest|initializing source|short-name)"
-            r"[^\n]*(not found|unknown|denied|failed to do request|unable to|did not resolve)"
-            r"|manifest unknown|pull access denied|failed to resolve source metadata|"
-            r"failed to do request: head",
-            BaseImageError,
-            "the base image does not exist or cannot be reached",
-            "Check the name given with --base, the network, and whether the registry wants "
-            "`docker login`.",
-        ),
-        (
-            r"UnknownIssuer|invalid peer certificate|CERTIFICATE_VERIFY_FAILED|self.signed certi|"
-            r"certificate (verif|is NOT trusted|problem)",
-            BuildError,
-            "a certificate was not trusted inside the build",
-            "Set SSL_CERT_FILE to your network's CA bundle; ipydock hands it to the build as a "
-            "secret.",
-        ),
-        (
-            r"dns error|Temporary failure (in name )?resol|Could not resolve|"
-            r"Failed to establish a new connection|Network is unreachable|timed out",
-            BuildError,
-            "the network cannot be reached from the build",
-            "Check the network and proxy of the engine; `ipydock doctor` tells what is reachable.",
-        ),
-        (
-            r"hash mismatch|Hash mismatch|hashes are required",
-            BuildError,
-            "a downloaded package is not the one that was locked",
-            "Run again; if it happens twice, the index serves other files than before.",
-        ),
-        (
-            r"Unable to locate package (\S+)|has no installation candidate",
-            BuildError,
-            "a system package has no such name in the base's distribution",
-            "Check --add-apt; https://packages.debian.org lists the names.",
-        ),
-        (
-            r"Failed to build|command '(gcc|cc|x86_64-linux-gnu-gcc)' failed|No matching "
-            r"distribution|doesn't have a wheel|has no wheels",
-            BuildError,
-            "a Python package has no wheel for this platform and cannot be compiled in the image",
-            "Choose a version that has a wheel with --add-pip 'NAME==VERSION', or add its compiler "
-            "with --add-apt.",
-        ),
-    )
-)
 
 
 class BuildLog:
     """Takes the lines of a build one by one, keeps them in a file and reports events.
 
-    Use as a context manager; the file is closed at the end and kept.
+    Use as a context manager; the file is closed at the end and kept. ``sent`` is how many bytes the
+    client sends to the engine, where that is known.
     """
 
-    def __init__(self, path: Path, on_event: OnEvent) -> None:
+    def __init__(self, path: Path, on_event: OnEvent, sent: int | None = None) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("w", encoding="utf-8")
@@ -105,6 +65,9 @@ class BuildLog:
         self._headers: dict[str, str] = {}  # what a vertex said of itself, repeated now and then
         self._titles: dict[str, str] = {}
         self._began: dict[str, float] = {}
+        self._parts: dict[str, dict[str, tuple[int, int | None]]] = {}  # of what a vertex fetches
+        self._reported = 0.0
+        self._sent = sent
         self._failed = ""
         self._podman_step = ""
 
@@ -127,6 +90,7 @@ class BuildLog:
         elif match := _PODMAN.match(text):
             self._finish(self._podman_step)
             self._podman_step = match[1]
+            self._failed = match[2]  # if it ends here, this is where
             self._start(match[1], match[2])
         elif text.strip():
             self._output(self._podman_step, text)
@@ -135,9 +99,10 @@ class BuildLog:
         if vertex not in self._headers:
             self._headers[vertex] = rest
             step = _STEP.match(rest)
-            self._titles[vertex] = step[2] if step else ""
-            if step:
-                self._start(vertex, step[2])
+            own = next((says for begins, says in _OWN_STEPS if rest.startswith(begins)), "")
+            self._titles[vertex] = step[2] if step else own
+            if title := self._titles[vertex]:
+                self._start(vertex, title)
             return
         if rest == self._headers[vertex]:
             return
@@ -148,8 +113,27 @@ class BuildLog:
             self._tail.append(rest)
         elif match := _OUTPUT.match(rest):
             self._output(vertex, match[1])
+        elif match := _STATUS.match(rest):
+            self._progress(vertex, match)
         elif not _NOISE.match(rest):
             self._output(vertex, rest)
+
+    def _progress(self, vertex: str, status: re.Match[str]) -> None:
+        name, done, unit, total, total_unit = status.groups()
+        whole = _bytes(total, total_unit) if total else None
+        if name == "transferring context:":
+            whole = self._sent
+        parts = self._parts.setdefault(vertex, {})
+        parts[name] = (_bytes(done, unit), whole)
+        totals = [part[1] for part in parts.values()]
+        known = [total for total in totals if total is not None]
+        most = sum(known) if len(known) == len(totals) else None
+        so_far = sum(part[0] for part in parts.values())
+        now = time.monotonic()
+        if max(most or 0, so_far) < _WORTH_A_BAR or now - self._reported < _EVERY:
+            return
+        self._reported = now
+        self._on_event(Progressed("build", so_far, most and max(most, so_far)))
 
     def _start(self, step: str, title: str) -> None:
         self._began[step] = time.monotonic()
@@ -169,16 +153,19 @@ class BuildLog:
         evidence = "\n".join(self._tail)
         step = " ".join(_MOUNT.sub("", self._failed).split())
         where = f" in the step {step[:120]!r}" if step else ""
-        for pattern, kind, says, hint in _MEANINGS:
-            if pattern.search(evidence):
-                return kind(
-                    f"The build failed{where}: {says}.",
-                    hint=f"{hint} The whole log is in {self.path}.",
-                    evidence=evidence,
-                )
+        if (found := meaning(evidence)) is not None:
+            return found.kind(
+                f"The build failed{where}: {found.says}.",
+                hint=f"{found.hint} The whole log is in {self.path}.",
+                evidence=evidence,
+            )
         last = next((line for line in reversed(self._tail) if line.strip()), "no output")
         return BuildError(
             f"The build failed{where}: {last.strip()[:300]}",
             hint=f"The whole log is in {self.path}.",
             evidence=evidence,
         )
+
+
+def _bytes(number: str, unit: str) -> int:
+    return int(float(number) * _UNITS[unit])

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import BaseImageError, EngineError, InputError
 from ..events import OnEvent
 from ..models import Image, Limits, Recipe
+from ..network.proxies import proxies
 from ..process import Cancellation, ProcessPlan, given_up
 from . import labels
 from .building import options, run_build
@@ -174,8 +175,12 @@ class DockerEngine:
 
     def _size(self, found: Any) -> int:
         """What an image takes unpacked, in bytes; containerd's store tells what it takes packed."""
+        import docker.errors
+
         if "containerd" in dict(self._daemon.get("DriverStatus") or ()).get("driver-type", ""):
-            return sum(int(layer.get("Size", 0)) for layer in found.history())
+            # Of one for another platform, which was never unpacked, it tells only that.
+            with contextlib.suppress(docker.errors.NotFound):
+                return sum(int(layer.get("Size", 0)) for layer in found.history())
         return int(found.attrs.get("Size", 0))
 
     def tag(self, image: Image, tag: str) -> Image:
@@ -203,11 +208,20 @@ class DockerEngine:
         argv = (
             *client.words,
             "--progress=plain",
-            *options(recipe, tag=name, no_cache=no_cache, pull=pull, secrets=secrets),
+            *options(
+                recipe,
+                tag=name,
+                no_cache=no_cache,
+                pull=pull,
+                secrets=secrets,
+                here=not self.other_host,
+            ),
             str(context),
         )
-        plan = ProcessPlan(argv, env={**self._endpoint.environment(), **dict(client.env)})
-        done, log = run_build(plan, recipe, on_event, cancel)
+        plan = ProcessPlan(
+            argv, env={**self._endpoint.environment(), **proxies(), **dict(client.env)}
+        )
+        done, log = run_build(plan, recipe, on_event, cancel, context=context)
         if done.returncode:
             self._still_there(log.path)
             raise log.failure()

@@ -9,6 +9,7 @@ by a mark.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import uuid
@@ -20,6 +21,7 @@ from typing import Any
 from ..errors import EngineError
 from ..events import Event, LogLine, OnEvent
 from ..models import Recipe
+from ..network.proxies import proxies
 from ..process import Cancellation, Completed, ProcessPlan, descendants, end, run
 from .building import run_build
 from .buildlog import BuildLog
@@ -65,8 +67,9 @@ class PodmanBuild:
                 self._note(match[2], cached=bool(match[1]))
             on_event(event)
 
+        plan = ProcessPlan(argv, env={**os.environ, **proxies()})
         try:
-            return run_build(ProcessPlan(argv), recipe, listen, cancel, self._end)
+            return run_build(plan, recipe, listen, cancel, self._end)
         except BaseException:
             self._clear()
             raise

@@ -101,6 +101,7 @@ class Progress:
 
     lines: tuple[tuple[str, str, str], ...]  # title, detail, "done" | "now"
     failure: IpydockError | None = None
+    share: float | None = None  # how much of the running one is done, from 0 to 1
 
     def __repr__(self) -> str:
         return "\n".join(f"{title}\n  {detail}".rstrip() for title, detail, _ in self.lines)

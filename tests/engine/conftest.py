@@ -16,7 +16,10 @@ from typing import Any
 import docker
 import pytest
 
+from ipydock.engine.docker import DockerEngine
+from ipydock.engine.interface import Engine
 from ipydock.engine.labels import SESSION
+from ipydock.engine.select import connect
 from tests import samples
 from tests.conftest import IN_CI, ROOT
 
@@ -87,6 +90,17 @@ class Further:
 def further(docker_host: str) -> Further:
     del docker_host  # it is up first: its registry has the base images
     return Further()
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest, further: Further) -> Iterator[Engine]:
+    """The engine of that kind, connected; ``bed`` is the one in use."""
+    kind: str = request.param
+    with further.environment(further(kind) if kind != "bed" else {}):
+        connected = connect("podman" if kind == "podman" else "docker")
+        yield connected
+        if isinstance(connected, DockerEngine):
+            connected.close()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import socket
 import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat.v4
@@ -21,78 +19,12 @@ from ipydock.engine.interface import Engine
 from ipydock.engine.select import connect
 from ipydock.errors import Cancelled
 from ipydock.events import Event, LogLine, StageStarted
-from ipydock.models import PythonInfo, Recipe
 from ipydock.process import Cancellation
+from tests.engine.builds import BASE, EVERY, LOCAL, context, kept, recipe, running
 from tests.engine.conftest import Further
 
 pytestmark = pytest.mark.engine
 SOON = 2.0  # seconds
-BASE = "debian:bookworm-slim"
-KINDS = [
-    ("", "docker"),
-    ("newer", "docker"),
-    ("containerd", "docker"),
-    ("ssh", "docker"),
-    ("podman", "podman"),
-]
-
-
-@pytest.fixture(params=KINDS, ids=lambda kind: kind[0] or "bed")
-def engine(request: pytest.FixtureRequest, further: Further) -> Iterator[Engine]:
-    kind, name = request.param
-    with further.environment(further(kind) if kind else {}):
-        yield connect(name)
-
-
-def recipe(engine: Engine, *lines: str) -> Recipe:
-    """A recipe of these lines on a small base; its digest is another one each time."""
-    base = engine.resolve(BASE)
-    return Recipe(
-        notebook="x.ipynb",
-        notebook_sha256="",
-        base=base,
-        python=PythonInfo(version="3.12.1"),
-        dockerfile="\n".join((f"FROM {base}", *lines)) + "\n",
-        lock="",
-        dockerignore="",
-        packages=(),
-        digest=hashlib.sha256(uuid.uuid4().bytes).hexdigest(),
-    )
-
-
-def context(folder: Path, made: Recipe) -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "Dockerfile").write_text(made.dockerfile)
-    return folder
-
-
-def kept(engine: Engine) -> list[str]:
-    """The containers, half-made ones included, and unnamed images that the engine has."""
-    # Those of Buildah, and the layers that Podman keeps as images, are told only when asked for.
-    more = [["--external"], ["--all"]] if engine.name == "podman" else [[], []]
-    found: list[str] = []
-    for words, also in zip(
-        (["ps", "--all", "--quiet"], ["images", "--quiet", "--filter", "dangling=true"]),
-        more,
-        strict=True,
-    ):
-        program = shutil.which(engine.name)
-        assert program is not None
-        done = subprocess.run([program, *words, *also], capture_output=True, text=True, check=True)
-        found += sorted(done.stdout.split())
-    return found
-
-
-def running(words: str) -> bool:
-    """Whether a process with these words among its arguments runs, in a container or not."""
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if words in line:
-            return True
-    return False
 
 
 def cancelled(
@@ -123,6 +55,7 @@ def _is_slow(event: Event) -> bool:
     return isinstance(event, LogLine) and "slow" in event.line
 
 
+@pytest.mark.parametrize("engine", EVERY, indirect=True)
 @pytest.mark.parametrize("step", ["a step runs", "files are sent"])
 def test_a_build(engine: Engine, tmp_path: Path, step: str) -> None:
     mark = f"sleep 9{uuid.uuid4().int % 10**8}"
@@ -146,6 +79,7 @@ def test_a_build(engine: Engine, tmp_path: Path, step: str) -> None:
     assert engine.find(made) is None
 
 
+@pytest.mark.parametrize("engine", LOCAL, indirect=True)
 def test_the_look_for_the_base(engine: Engine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         base = f"127.0.0.1:{silent.getsockname()[1]}/library/debian:12"
@@ -157,6 +91,7 @@ def test_the_look_for_the_base(engine: Engine) -> None:
     assert time.monotonic() - began < 0.3 + SOON
 
 
+@pytest.mark.parametrize("engine", LOCAL, indirect=True)
 def test_the_start_of_a_rerun(engine: Engine, tmp_path: Path) -> None:
     mark = f"sleep 9{uuid.uuid4().int % 10**8}"
     script = f"printf '#!/bin/sh\\nexec {mark}\\n' > /usr/bin/python && chmod +x /usr/bin/python"

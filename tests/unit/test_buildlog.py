@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ipydock.engine import buildlog
 from ipydock.engine.buildlog import BuildLog
 from ipydock.errors import BaseImageError, BuildError, DiskFull
-from ipydock.events import Event, LogLine, StepFinished, StepStarted
+from ipydock.events import Event, LogLine, Progressed, StepFinished, StepStarted
 
 BUILDKIT = """\
 #1 [internal] load build definition from Dockerfile
@@ -48,10 +49,12 @@ def test_steps_and_lines_of_buildkit(tmp_path: Path) -> None:
     assert [e.title for e in events if isinstance(e, StepStarted)] == [
         "RUN apt-get update && rm -rf y",
         "RUN pip install uv",
+        "Store the image",
     ]
     assert [(e.step, e.cached) for e in events if isinstance(e, StepFinished)] == [
         ("6", True),
         ("5", False),
+        ("12", False),
     ]
     lines = [e.line for e in events if isinstance(e, LogLine) and e.step == "5"]
     assert lines == [
@@ -59,6 +62,37 @@ def test_steps_and_lines_of_buildkit(tmp_path: Path) -> None:
         "Reading package lists...",
     ]
     assert log.path.read_text() == BUILDKIT
+
+
+PULL = """\
+#4 [1/4] FROM docker.io/library/python:3.12
+#4 sha256:0d79751badf58d4daadc55866741bdc3e54fc5cd2b117fb8ed730f839e311d1e 343B / 343B done
+#4 sha256:e028921d28d699c6ab993f6643f5d1bb3e6c32cd5642105946e17be00a9393d8 6.29MB / 28.05MB 0.2s
+#4 sha256:eb475d1ca82f5e219f618805048c8139a7c9163ea721bb8b1d443eada4e59161 3.15MB / 17.83MB 0.3s
+#4 DONE 1.1s
+#5 [internal] load build context
+#5 transferring context: 104.86MB 1.4s
+#5 transferring context: 314.63MB 4.0s done
+#5 DONE 4.1s
+"""
+
+
+def test_how_far_it_is_with_a_bar_where_the_total_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buildlog, "_EVERY", 0.0)
+    events: list[Event] = []
+    for sent in (None, 314_640_000):
+        with BuildLog(tmp_path / "x.log", events.append, sent) as log:
+            for line in PULL.splitlines():
+                log.line(line)
+    found = [(e.done, e.total) for e in events if isinstance(e, Progressed)]
+    pull = [(6_290_343, 28_050_343), (9_440_343, 45_880_343)]
+    assert found[:4] == [*pull, (104_860_000, None), (314_630_000, None)]
+    assert found[4:] == [*pull, (104_860_000, 314_640_000), (314_630_000, 314_640_000)]
+    titles = [e.title for e in events if isinstance(e, StepStarted)]
+    assert titles[1] == "Send the files to the engine"
+    assert not [e for e in events if isinstance(e, LogLine)]
 
 
 def test_steps_of_podman(tmp_path: Path) -> None:
@@ -106,6 +140,97 @@ def test_steps_of_podman(tmp_path: Path) -> None:
             "#5 1.3   cause: invalid peer certificate: UnknownIssuer\n#5 ERROR: exit code: 2\n",
             BuildError,
             "certificate",
+        ),
+        (
+            "#6 [3/3] RUN uv pip install nope-xyz\n"
+            "#6 0.9 error: No solution found when resolving dependencies\n"
+            "#6 0.9   cause: Because nope-xyz was not found in the package registry and you "
+            "require nope-xyz, we can conclude that your requirements are unsatisfiable.\n"
+            "#6 ERROR: executor failed running [/bin/sh -c uv]: exit code: 1\n",
+            BuildError,
+            "not in the package index",
+        ),
+        (
+            "#6 [3/3] RUN uv pip install six==99\n"
+            "#6 0.9   cause: Because there is no version of six==99 and you require six==99, we "
+            "can conclude that your requirements are unsatisfiable.\n",
+            BuildError,
+            "not there in that version",
+        ),
+        (
+            "#6 [3/3] RUN uv pip install triton-windows\n"
+            "#6 0.9   cause: Because all versions of triton-windows have no wheels with a matching "
+            "platform tag (e.g., `manylinux_2_36_x86_64`) and you require triton-windows, we can "
+            "conclude that your requirements are unsatisfiable.\n",
+            BuildError,
+            "no wheel for the image's platform",
+        ),
+        (
+            "#6 [3/3] RUN uv pip install pyaudio\n"
+            "#6 0.9   cause: Because all versions of pyaudio have no usable wheels and you require "
+            "pyaudio, we can conclude that your requirements are unsatisfiable.\n",
+            BuildError,
+            "no wheel for the image's platform",
+        ),
+        (
+            "#5 [3/3] RUN uv pip install pyaudio==0.2.14\n"
+            "#5 9.1          error: [Errno 2] No such file or directory: 'gcc'\n"
+            "#5 9.1 hint: Build failures usually indicate a problem with the package or the build "
+            "environment\n#5 ERROR: executor failed running [/bin/sh -c uv]: exit code: 1\n",
+            BuildError,
+            "cannot be compiled",
+        ),
+        (
+            "#6 [3/3] RUN uv pip install\n#6 1.0 error: Failed to download `six==1.17.0`\n"
+            "#6 1.0   cause: Hash mismatch for `six==1.17.0`\n",
+            BuildError,
+            "not the one that was locked",
+        ),
+        (
+            "#6 [3/3] RUN pip install nope-xyz\n"
+            "#6 1.0 ERROR: Could not find a version that satisfies the requirement nope-xyz (from "
+            "versions: none)\n#6 1.0 ERROR: No matching distribution found for nope-xyz\n",
+            BuildError,
+            "not in the package index",
+        ),
+        (
+            "#6 [3/3] RUN pip install six\n"
+            "#6 1.0 Could not fetch URL https://pypi.org/simple/six/: There was a problem "
+            "confirming the ssl certificate: HTTPSConnectionPool(host='pypi.org', port=443)\n"
+            "#6 1.0 ERROR: Could not find a version that satisfies the requirement six (from "
+            "versions: none)\n",
+            BuildError,
+            "certificate",
+        ),
+        (
+            "#6 [2/2] RUN apt-get install graphviz=99\n"
+            "#6 4.0 E: Version '99' for 'graphviz' was not found\n"
+            "#6 ERROR: executor failed running [/bin/sh -c apt-get]: exit code: 100\n",
+            BuildError,
+            "not there in that version",
+        ),
+        (
+            "#6 [2/2] RUN python -c x\n#6 0.4 Killed\n"
+            "#6 ERROR: executor failed running [/bin/sh -c python -c x]: exit code: 137\n",
+            BuildError,
+            "no memory left",
+        ),
+        (
+            "#8 [2/2] RUN nosuch\n#8 0.4 /bin/sh: 1: nosuch: not found\n"
+            '#8 ERROR: process "/bin/sh -c nosuch" did not complete successfully: exit code: 127\n',
+            BuildError,
+            "a command is not there",
+        ),
+        (
+            '#7 [2/2] COPY nothere /x\n#7 ERROR: "/nothere" not found: not found\n',
+            BuildError,
+            "COPY",
+        ),
+        (
+            "failed to solve with frontend dockerfile.v0: failed to create LLB definition: "
+            "dockerfile parse error line 3: unknown instruction: RUNN\n",
+            BuildError,
+            "does not understand",
         ),
         (
             "#5 [2/3] RUN make\n#5 1.2 make: *** No rule to make target\n#5 ERROR: exit code: 2\n",
