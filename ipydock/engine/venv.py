@@ -19,9 +19,10 @@ from pathlib import Path
 
 from ..errors import BuildError, DiskFull, EngineError, InputError
 from ..events import OnEvent, Warned
-from ..hosts import ca_environment, cache_folder
+from ..hosts import cache_folder
 from ..layout import DATA, NOTEBOOK, PROJECT
 from ..models import Image, Limits, Recipe
+from ..network.indexes import indexes
 from ..process import Cancellation, ProcessPlan, run
 from .buildlog import BuildLog
 from .containers import ended
@@ -150,9 +151,10 @@ class VenvEngine:
             _remove(home)
             shutil.copytree(context, home / "context")
             with BuildLog(log_path, on_event) as log:
+                environment = indexes().unlocked().environment()
                 for number, argv in enumerate(self._commands(recipe, home, no_cache), 1):
                     log.line(f"STEP {number}/2: {' '.join(argv[1:3])}")
-                    plan = ProcessPlan(argv, env=ca_environment(), cwd=home)
+                    plan = ProcessPlan(argv, env=environment, cwd=home)
                     if run(plan, on_line=log.line, cancel=cancel).returncode:
                         raise _explain(log, recipe)
                 log.line("STEP 2/2: done")

@@ -17,15 +17,17 @@ NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY", "NO_PROXY")
 def proxies(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables that name proxies, as they are set, else what pip's settings say.
 
+    In upper and in lower case; empty where there is no proxy.
+
     Raises:
         InputError: pip's settings cannot be read.
     """
     environ = os.environ if environ is None else environ
-    names = [name for upper in NAMES for name in (upper, upper.lower())]
-    found = {name: environ[name] for name in names if environ.get(name)}
-    if not any(name.upper() in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY") for name in found):
-        proxy = pip_settings(environ).get("proxy")
-        if proxy:
-            url = proxy if "://" in proxy else f"http://{proxy}"
-            found |= {"HTTP_PROXY": url, "HTTPS_PROXY": url, "http_proxy": url}
-    return found
+    found = {name: environ.get(name) or environ.get(name.lower()) or "" for name in NAMES}
+    if not any(found[name] for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")):
+        proxy = pip_settings(environ).get("proxy", "")
+        url = proxy if "://" in proxy or not proxy else f"http://{proxy}"
+        found |= {"HTTP_PROXY": url, "HTTPS_PROXY": url}
+    # Some programs read the one form and some the other: apt only the lower one.
+    forms = ((form, value) for name, value in found.items() for form in (name, name.lower()))
+    return {form: environ.get(form) or value for form, value in forms if value}

@@ -33,7 +33,8 @@ FOREIGN = {
     "docker": {"engine"},
     "tornado": set(),
     "jupyter_server": set(),
-    "subprocess": {"process", "piping", "engine", "recipe", "capture", "kernel"},  # its types and errors
+    # Its types and errors.
+    "subprocess": {"process", "piping", "network", "engine", "recipe", "capture", "kernel"},
 }
 
 
