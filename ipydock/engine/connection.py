@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -86,6 +87,11 @@ def _client(address: str, endpoint: Endpoint) -> tuple[Any, bool]:
 
     options: dict[str, Any] = {"base_url": address, "tls": _tls(endpoint)}
     try:
+        if address.startswith("unix://"):
+            # The SDK leaves its socket open where nobody listens.
+            with socket.socket(socket.AF_UNIX) as trial:
+                trial.settimeout(_FIRST)
+                trial.connect(address.removeprefix("unix://"))
         # The SDK asks for the version while it is made, and leaves its socket open if that fails.
         first = docker.APIClient(
             **options, timeout=_FIRST, version=docker.constants.DEFAULT_DOCKER_API_VERSION

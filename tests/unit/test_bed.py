@@ -38,6 +38,45 @@ def bed(tmp_path: Path) -> Bed:
     return Bed("ipydock-bed-test", "ipydock-test", tmp_path / "b/data", tmp_path / "b/run", True)
 
 
+# Further engines
+
+
+def test_parts_are_below_the_bed_with_names_of_their_own(bed: Bed) -> None:
+    parts = [bed.part(kind) for kind in (*state.PARTS, "podman")]
+    assert len({part.bridge for part in parts} | {bed.bridge}) == 4
+    assert len({part.name for part in parts} | {bed.name}) == 4
+    for part in parts:
+        assert len(part.bridge) <= 15
+        assert bed.data in part.data.parents
+        assert bed.run in part.run.parents
+    for place in ("/tmp/one", ""):
+        main = Bed.find({"IPYDOCK_BED": place} if place else {}, 0)
+        for kind in state.PARTS:
+            part = main.part(kind)
+            part.check()
+            assert len(part.bridge) <= 15
+
+
+def test_the_newer_daemon_listens_on_loopback_too(bed: Bed) -> None:
+    config = json.loads(
+        daemon.dockerd_config(bed, 4711, {"hosts": ["tcp://127.0.0.1:1"], "tls": False})
+    )
+    assert config["hosts"] == [bed.docker_host, "tcp://127.0.0.1:1"]
+    assert config["tls"] is False
+    assert config["bridge"] == bed.bridge
+
+
+def test_an_ssh_server_of_ours_is_known_by_what_it_writes_over_its_arguments(
+    bed: Bed, tmp_path: Path
+) -> None:
+    proc = tmp_path / "proc"
+    proc.mkdir()
+    listening = "[listener] 0 of 10-100 startups"
+    fake_process(proc, 10, f"sshd: /usr/sbin/sshd -D -e -f {bed.run}/ssh/sshd_config {listening}")
+    fake_process(proc, 11, f"sshd: /usr/sbin/sshd -D {listening}")
+    assert [(one.pid, one.name) for one in process.ours(bed, proc)] == [(10, "sshd")]
+
+
 # Where it lives
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ipydock.errors import Cancelled
-from ipydock.process import Cancellation, ProcessPlan, end, run, spawn
+from ipydock.process import Cancellation, ProcessPlan, end, given_up, run, spawn
 
 
 def python(code: str) -> ProcessPlan:
@@ -62,6 +62,37 @@ def test_cancelling_ends_the_children_too(tmp_path: Path) -> None:
         run(python(code), on_line=lambda _line: cancel.cancel(), cancel=cancel)
     assert time.monotonic() - began < 20
     assert gone(int(pid_file.read_text()))
+
+
+def test_what_left_the_group_is_ended_too(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], "
+        "start_new_session=True)\n"
+        f"open({str(pid_file)!r}, 'w').write(str(child.pid))\n"
+        "print('ready'); time.sleep(60)\n"
+    )
+    cancel = Cancellation()
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        run(python(code), on_line=lambda _line: cancel.cancel(), cancel=cancel)
+    assert time.monotonic() - began < 2
+    assert gone(int(pid_file.read_text()))
+
+
+def test_a_call_that_cannot_be_interrupted_is_given_up() -> None:
+    assert given_up(lambda: 7, None) == 7
+    with pytest.raises(KeyError):
+        given_up(lambda: dict[str, int]()["x"], None)
+    cancel = Cancellation()
+    threading.Timer(0.2, cancel.cancel).start()
+    never = threading.Event()
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        given_up(lambda: never.wait(30), cancel)
+    assert time.monotonic() - began < 1
+    never.set()
 
 
 def test_a_process_that_ignores_the_request_is_killed() -> None:
