@@ -332,7 +332,7 @@ def rerun(
     if chosen.name == "venv" and limits and (limits.memory or limits.cpus):
         on_event(Warned("rerun", "Without a container --memory and --cpus do not apply."))
     if limits and limits.mounts and (host := chosen.other_host):
-        on_event(Warned("rerun", f"The engine runs on {host}: --mount takes paths of that machine."))
+        on_event(Warned("rerun", f"The engine is on {host}: --mount takes paths of that machine."))
     return aio.run_sync(
         lambda emit: execute(
             notebook, image, engine=chosen, limits=limits or Limits(), out=out, on_event=emit
