@@ -94,6 +94,7 @@ def inputs(notebook: Path, recipe: Recipe, python: str) -> set[Path]:
     """
     folder = notebook.absolute().parent
     files = {folder / file.path for file in recipe.files}
+    files |= {folder / own.path / file.path for own in recipe.local_packages for file in own.files}
     found = {notebook.absolute(), folder, *files, *(file.parent for file in files)}
     found |= {above / "pyproject.toml" for above in (folder, *folder.parents)}
     program = Path(python).absolute()
@@ -114,14 +115,14 @@ def _file(words: Sequence[str]) -> Path:
 
 
 def _seen(paths: Iterable[str]) -> list[list[Any]]:
-    """Each path with its time of change (ns) and size (bytes); -1 where there is nothing."""
+    """Each path with its time of change (ns), size (bytes) and mode; -1 where there is nothing."""
     found: list[list[Any]] = []
     for path in paths:
         try:
             status = os.stat(path)  # noqa: PTH116 - hundreds of them, each a thousandth as quick
-            found.append([path, status.st_mtime_ns, status.st_size])
+            found.append([path, status.st_mtime_ns, status.st_size, status.st_mode])
         except OSError:
-            found.append([path, -1, -1])
+            found.append([path, -1])
     return found
 
 
