@@ -5,7 +5,8 @@ The image mirrors the real layout. A path is relative to the notebook's folder (
 ``project/`` if it is code, else to ``data/``, so that editing a module does not copy the data
 again. Where files lie above the notebook's folder, both also hold the last names of that folder
 (``folder``), so that ``..`` leads to them from there. What is absolute goes to ``root/``, which is
-copied to the image's root. What the user's own ``COPY`` takes lies in ``copied/``.
+copied to the image's root. What the user's own ``COPY`` takes lies in ``copied/``, and the sources
+of packages in ``packages/``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ NOTEBOOK = "notebook"
 ROOT = "root"
 COPIED = "copied"
 SCRIPTS = "scripts"
+PACKAGES = "packages"
 
 # Folders of the system, of its packages, and those that a container has anew in every run
 # (Filesystem Hierarchy Standard 3.0, chapters 3 to 6). No file is put there.

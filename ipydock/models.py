@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA: Literal[1] = 1
+# What a distribution's own archives are called (PEP 427, PEP 625 and what was before it).
+ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
 
 Source: TypeAlias = Literal["source", "session", "trace", "environment", "map", "user"]
 Policy: TypeAlias = Literal["copy", "mount", "generated", "missing", "outside"]
@@ -32,6 +34,7 @@ class Model(BaseModel):
     """Base of all: immutable, strict about unknown fields, JSON by alias."""
 
     model_config = ConfigDict(
+        defer_build=True,  # most commands need few of them
         frozen=True,
         extra="forbid",
         serialize_by_alias=True,
@@ -159,6 +162,40 @@ class LocalModule(Model):
     evidence: tuple[Evidence, ...] = ()
 
 
+class SourceFile(Model):
+    """A file of a package's source; ``path`` is relative to the package's folder."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+    executable: bool = False
+
+
+class LocalPackage(Model):
+    """A distribution that came from no index, and what it can be built from elsewhere.
+
+    Either ``files`` below ``path`` (relative to the notebook's folder): a folder with its source,
+    or a folder of which one archive or wheel is named. Or ``url``, a Git repository that is reached
+    by HTTP, with the commit (``git+https://host/owner/repo@commit#subdirectory=py``).
+    ``build_requires`` is what its build backend asks for (PEP 518), and ``modules`` are those of
+    its modules that the notebook's folder has too, which the package then stands for.
+    """
+
+    distribution: str
+    version: str
+    path: str = ""
+    files: tuple[SourceFile, ...] = ()
+    url: str | None = None
+    build_requires: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+
+    @property
+    def archive(self) -> str:
+        """The name of the archive or wheel that it is, empty if it is a folder or repository."""
+        name = self.files[0].path if len(self.files) == 1 else ""
+        return name if name.endswith(ARCHIVES) else ""
+
+
 class Program(Model):
     """A program that the notebook starts; ``path`` is where it was seen to be started from."""
 
@@ -230,7 +267,8 @@ class Capture(Document):
     its folder where cells reach above it, all of it (absolute) where they name it so, else empty.
     ``search_path`` are folders below it that are on the search path of the captured environment.
     ``instructions`` are the ``%%dockerfile`` cells, as they are. ``modules`` are the dotted names
-    of what the notebook's own code imports from elsewhere.
+    of what the notebook's own code imports from elsewhere. ``local_packages`` are those of the
+    closure that came from no index and can be built elsewhere.
     """
 
     notebook: str
@@ -251,6 +289,7 @@ class Capture(Document):
     hosts: tuple[str, ...] = ()
     env_names: tuple[str, ...] = ()
     local_modules: tuple[LocalModule, ...] = ()
+    local_packages: tuple[LocalPackage, ...] = ()
     folder: str = ""
     search_path: tuple[str, ...] = ()
     instructions: tuple[InstructionCell, ...] = ()
@@ -293,7 +332,9 @@ class Recipe(Document):
     made from it, so that an unchanged notebook is not built again. ``workdir`` is the notebook's
     folder in the image and ``folder`` its last names, as many as files lie above it. ``modules``
     are compiled to bytecode, with all that they import. ``scripts`` are the names and texts of what
-    the build and the image run besides.
+    the build and the image run besides. ``local_packages`` are built in a stage of their own, and
+    so are the source distributions that ``sdists`` pins; ``texts`` are the paths and contents of
+    further files of the context.
     """
 
     notebook: str
@@ -308,6 +349,9 @@ class Recipe(Document):
     files: tuple[ContextFile, ...] = ()
     modules: tuple[str, ...] = ()
     scripts: tuple[tuple[str, str], ...] = ()
+    local_packages: tuple[LocalPackage, ...] = ()
+    sdists: str = ""
+    texts: tuple[tuple[str, str], ...] = ()
     workdir: str = "/work"
     folder: str = ""
     platform: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,11 @@ class Distribution:
         installer = str(entry["installer"])
         owned = Path(self.info).name in meta.infos and installer not in ("pip", "uv")
         self.installer = "conda" if owned else printable(installer[:40]) or None
+
+    @property
+    def direct(self) -> Mapping[str, Any]:
+        """PEP 610's record of where it came from; empty for an index, and for conda's."""
+        return {} if self.installer == "conda" else self._direct or {}
 
     @functools.cached_property
     def origin(self) -> origins.Origin | None:
@@ -88,12 +93,16 @@ class Environment:
         """The packages of a conda environment by name."""
         return self.meta.packages
 
-    def doubts(self, names: Iterable[str]) -> list[str]:
-        """What is to be said about where these distributions came from."""
+    def doubts(self, names: Iterable[str], known: Container[str] = ()) -> list[str]:
+        """What is to be said about where these distributions came from.
+
+        Of those that are ``known`` the source was found.
+        """
         said = []
         for name in sorted(names):
             dist = self.installed[name]
-            if dist.origin is not None and dist.origin.reason is not None:
+            unfit = dist.origin is not None and dist.origin.reason is not None
+            if dist.origin is not None and unfit and name not in known:
                 where = printable(dist.origin.url.partition("#")[0])
                 said.append(f"{name} is installed from {where}: {dist.origin.reason}.")
             if dist.index[1] is not None:

@@ -37,6 +37,7 @@ from .distributions import Environment
 from .draft import Draft
 from .findings import Findings, Install, Place
 from .loaded import KERNEL, OWN, InUse
+from .packages import Packages
 from .requested import Resolver, Wanted
 from .seen import Session, unseen
 
@@ -132,15 +133,18 @@ def _merge(
         notes = (*notes, *_in_memory(environment, session))
     for program, place in [*findings.programs, *seen.programs]:
         resolver.start(program, place)
+    packages = Packages(environment, draft.nb.folder)
+    claimed = _claim(draft, packages, resolver)
     in_use = InUse(environment, _plugins(findings, resolver, environment), session)
     reached, faults = _closure(environment, in_use, resolver)
     requested = resolver.requested()
     modules = local.local_modules(draft.folder, draft.followed)
+    sources = packages.find(reached)
     data = files.resolve(
         # What was seen comes first: its order is that of the run, the source's that of the text.
         draft.folder,
         [*seen.paths, *findings.paths],
-        {m.path for m in modules} | {nb.name},
+        {m.path for m in modules} | claimed | {nb.name},
     )
     python = PythonInfo(**answer["python"])
     programs = _programs([*findings.programs, *seen.programs])
@@ -159,7 +163,8 @@ def _merge(
         *order.check(nb, _history(session)),
         *files.left_out(f for f in data.read if f.path not in draft.included),
         *derived.warnings,
-        *environment.doubts(reached),
+        *packages.warnings,
+        *environment.doubts(reached, {source.distribution for source in sources}),
         *faults,
         *seen.warnings,
     ]
@@ -184,8 +189,9 @@ def _merge(
             sorted({printable(name[:200]) for name, _ in findings.env_names + seen.env_names})
         ),
         local_modules=tuple(modules),
+        local_packages=sources,
         folder=data.folder,
-        search_path=draft.roots,
+        search_path=_search_path(draft, claimed),
         instructions=notebook.instruction_cells(nb.node),
         modules=draft.modules(),
         unseen=unseen(session),
@@ -269,6 +275,37 @@ def _from_session(draft: Draft, resolver: Resolver, session: Session) -> None:
         place = Place(f"{module} is loaded", source="session")
         if inner.endswith(".py") and not is_secret(inner):
             draft.followed.modules.setdefault(inner, (module, [place]))
+
+
+def _claim(draft: Draft, packages: Packages, resolver: Resolver) -> frozenset[str]:
+    """Ask for the editable packages that local modules are of, in place of these modules.
+
+    Returns the paths of these modules.
+    """
+    claimed = set()
+    for path, (name, places) in sorted(draft.followed.modules.items()):
+        owner = packages.owner(path)
+        if owner is None:
+            continue
+        del draft.followed.modules[path]
+        claimed.add(path)
+        packages.modules.setdefault(owner, []).append(name)
+        top = name.partition(".")[0]
+        wanted = resolver.wanted.setdefault((top, owner), Wanted(top, owner))
+        for place in places:
+            wanted.see(place)
+    return frozenset(claimed)
+
+
+def _search_path(draft: Draft, claimed: frozenset[str]) -> tuple[str, ...]:
+    """The folders on the search path, but for those that only had modules of packages."""
+    left = draft.followed.modules
+    return tuple(
+        root
+        for root in draft.roots
+        if any(path.startswith(f"{root}/") for path in left)
+        or not any(path.startswith(f"{root}/") for path in claimed)
+    )
 
 
 def _history(session: Session | None) -> list[str] | None:

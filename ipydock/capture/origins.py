@@ -150,6 +150,23 @@ def origin(info: Mapping[str, Any] | None, folder: str) -> Origin | None:
     return Origin(printable(clean + (f"#{fragment}" if fragment else "")))
 
 
+def listed(path: str) -> list[str] | None:
+    """The files below a folder that git has or would take, relative to it; None if it has none.
+
+    Submodules are asked one by one, as another git in each would read the settings there.
+    """
+    told = _git(path, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
+    found: list[str] = []
+    for name in (told or "").split("\0"):
+        inner = Path(path, name)
+        if name and inner.is_dir() and not inner.is_symlink():
+            more = listed(str(inner)) if (inner / ".git").exists() else None
+            found += (f"{name.rstrip('/')}/{one}" for one in more or ())
+        elif name:
+            found.append(name)
+    return sorted(set(found)) or None
+
+
 def _commit(vcs: Mapping[str, Any]) -> str:
     """The revision that was installed, empty if the record has none."""
     commit = vcs.get("commit_id")

@@ -20,9 +20,10 @@ from ..files import (
     sha256,
     write_atomic,
 )
-from ..layout import COPIED, DATA, NOTEBOOK, PROJECT, ROOT, SCRIPTS, in_context, is_system
-from ..models import ContextFile, Recipe
+from ..layout import COPIED, DATA, NOTEBOOK, PACKAGES, PROJECT, ROOT, in_context, is_system
+from ..models import ContextFile, LocalPackage, Recipe, SourceFile
 from ..notebook import Notebook, digest, stripped
+from ..wheelmaking import EPOCH
 from .parts import Part, texts, whole
 
 
@@ -182,7 +183,7 @@ def write_context(
     with tempfile.TemporaryDirectory(prefix=".ipydock-", dir=target.parent) as name:
         fresh = Path(name)
         _fill(recipe, notebook, fresh, texts(recipe, parts or whole(recipe)))
-        for entry in sorted({*CONTEXT_ENTRIES, *os.listdir(fresh)}):
+        for entry in sorted({*CONTEXT_ENTRIES, *(path.name for path in fresh.iterdir())}):
             _remove(target / entry)
             if (fresh / entry).exists():
                 (fresh / entry).rename(target / entry)
@@ -203,9 +204,11 @@ def _fill(
             continue
         _refuse_secret(notebook.folder.resolve(), file.path)
         _copy(notebook.folder.resolve() / file.path, target, file)
+    for package in recipe.local_packages:
+        _copy_package(notebook.folder.resolve(), package, folder / PACKAGES / package.distribution)
     _write(folder / NOTEBOOK / recipe.notebook, stripped(notebook.node))
-    (folder / SCRIPTS).mkdir()
     for name, text in (*written, (".dockerignore", recipe.dockerignore)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         _write(folder / name, text)
     for name in (DATA, PROJECT, ROOT, COPIED):
         for path, _, _ in os.walk(folder / name):
@@ -234,6 +237,28 @@ def _copy(source: Path, target: Path, file: ContextFile) -> None:
     with target.open("rb") as stream:
         _refuse_content(stream.read(credentials.MOST_BYTES), file.path)
     _readable(target, executable=file.executable)
+
+
+def _copy_package(root: Path, package: LocalPackage, target: Path) -> None:
+    """Copy the source of a package, with the same times and modes whoever does it."""
+    for file in package.files:
+        path = posixpath.normpath(posixpath.join(package.path, file.path))
+        _refuse_secret(root, path)
+        copied = target / file.path
+        _copy(root / package.path / file.path, copied, _named(file, path))
+        os.utime(copied, (EPOCH, EPOCH))
+    for path, _, _ in os.walk(target):
+        Path(path).chmod(0o775)
+
+
+def _named(file: SourceFile, path: str) -> ContextFile:
+    return ContextFile(
+        path=path,
+        sha256=file.sha256,
+        size_bytes=file.size_bytes,
+        kind="copied",
+        executable=file.executable,
+    )
 
 
 def _write(target: Path, text: str) -> None:

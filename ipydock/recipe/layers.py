@@ -10,9 +10,11 @@ from importlib import resources
 
 from ..files import CONTEXT_HEADING
 from ..layout import DATA, NOTEBOOK, PROJECT, ROOT, SCRIPTS, in_context
-from ..models import ContextFile, Package, SystemPackage
+from ..models import ContextFile, LocalPackage, Package, SystemPackage
+from . import local
 from .custom import Custom
 from .instructions import Comment, Copy, Dockerfile, Exec, From, Pairs, Run, Simple
+from .mounts import CA_FILE, CA_SECRET, CACHE, SETTINGS, SETTINGS_FILE, UV
 
 # The uv that installs the packages in the image; a constant, so that the same capture gives the
 # same bytes whatever uv the host has. scripts/get_uv.py has the digests of its files.
@@ -21,11 +23,6 @@ UID = 1000
 WORKDIR = "/work"
 HOME = "/home/user"
 START = "/opt/notebook/start.py"
-
-# Where the host's certificate authorities go during a RUN that downloads. Where the build is not
-# given the secret nothing is mounted, and the image's own file is used.
-CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
-CA_SECRET = f"type=secret,id=ca,target={CA_FILE}"
 
 # What runs a notebook, besides what it imports itself: compiled with it. Those that the code of
 # others names were seen loaded in a kernel, but are imported within functions.
@@ -61,14 +58,16 @@ def packages_run(number: int) -> Run:
     """The layer that installs a lock, see `ipydock.recipe.parts`."""
     return Run(
         (
-            "UV_LINK_MODE=copy /opt/uv/uv pip install --system --system-certs \\\n"
+            f"UV_CONFIG_FILE={SETTINGS_FILE} UV_LINK_MODE=copy \\\n"
+            "      /opt/uv/uv pip install --system --system-certs \\\n"
             "      --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock",
             "python3 /tmp/bytecode.py < /tmp/modules.txt",
         ),
         mounts=(
             CA_SECRET,
-            "type=cache,target=/root/.cache/uv",
-            "type=bind,from=uv,source=/opt/uv,target=/opt/uv",
+            CACHE,
+            UV,
+            SETTINGS,
             f"type=bind,source={lock_name(number)},target=/tmp/requirements.lock",
             f"type=bind,source={modules_name(number)},target=/tmp/modules.txt",
             f"type=bind,source={SCRIPTS}/bytecode.py,target=/tmp/bytecode.py",
@@ -81,7 +80,8 @@ class Layers:
     """What goes into an image. All names were checked or will be quoted.
 
     ``custom`` are the user's own instructions; ``base_reason`` and ``env_reasons`` say who asked
-    for the base and for variables, where it was not the command line.
+    for the base and for variables, where it was not the command line. ``local_packages`` are built
+    in a stage of their own, with what ``texts`` pins.
     """
 
     notebook: str
@@ -96,6 +96,8 @@ class Layers:
     custom: Custom = field(default_factory=Custom)
     base_reason: str = ""
     env_reasons: Sequence[str] = ()
+    local_packages: Sequence[LocalPackage] = ()
+    texts: Sequence[tuple[str, str]] = ()
 
     def dockerfile(self) -> Dockerfile:
         """The Dockerfile, each line with its reason."""
@@ -108,16 +110,20 @@ class Layers:
                     "  docker build -t NAME .",
                     "Behind a network that intercepts TLS add the file of its authorities:",
                     f"  --secret id=ca,src={CA_FILE}",
+                    "Where packages come from an index of your own, add the settings of uv:",
+                    '  --secret id=uv,src="$HOME/.config/uv/uv.toml"',
                 )
             )
         )
         out.add(*self._uv())
+        out.extend(local.stage(self.base, self.local_packages, [name for name, _ in self.texts]))
         out.add(*_reason(self.base_reason), From(self.base))
         out.extend(self.custom.first)
         out.add(*self._user())
         if self.apt:
             out.add(*self._system())
         out.add(*self._python())
+        out.extend(local.installed(self.local_packages))
         out.extend(self.custom.middle)
         out.add(*self._surroundings())
         if self.files:
@@ -152,29 +158,19 @@ class Layers:
             Comment(("uv installs the packages below; it does not stay in the image.",)),
             From(self.base, "uv"),
             Run(
-                (f"python3 /tmp/get_uv.py /opt/uv {UV_VERSION}",),
+                (f"python3 /tmp/get_uv.py /opt/uv {UV_VERSION} /tmp/uv.toml",),
                 mounts=(
                     CA_SECRET,
+                    "type=secret,id=uv,target=/tmp/uv.toml",
                     f"type=bind,source={SCRIPTS}/get_uv.py,target=/tmp/get_uv.py",
                 ),
             ),
         )
 
     def _system(self) -> tuple[Comment, Comment, Run]:
-        names = " \\\n      ".join(package.name for package in self.apt)
         return (
             Comment(("System packages:", *_aligned((p.name, p.reason) for p in self.apt))),
-            # The versions of a stable release move only for security fixes, and old ones vanish
-            # from the mirrors: pinning them would break the build, not repeat it.
-            Comment(("hadolint ignore=DL3008",)),
-            Run(
-                (
-                    "apt-get update",
-                    f"apt-get install -y --no-install-recommends \\\n      {names}",
-                    "rm -rf /var/lib/apt/lists/*",
-                ),
-                mounts=(CA_SECRET,),
-            ),
+            *local.apt_run(package.name for package in self.apt),
         )
 
     def _python(self) -> tuple[Comment, Run]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from ..models import Recipe
-from .layers import lock_name, modules_name, packages_run
+from .layers import UV_VERSION, lock_name, modules_name, packages_run
 
 # An image may have 127 layers, and each costs some 10 ms when a container starts.
 MOST = 8
@@ -60,8 +60,9 @@ def divided(recipe: Recipe, chains: Iterable[Sequence[Part]]) -> tuple[Part, ...
 def before(recipe: Recipe) -> str:
     """What the Dockerfile says before the packages: on the same, the same layers can be kept."""
     text = recipe.dockerfile.partition(str(packages_run(0)))[0]
+    text = text[text.rindex("\nFROM ") :]  # other stages are not what the layers stand on
     lines = (line for line in text.splitlines() if line and not line.startswith("#"))
-    return "\n".join((recipe.platform or "", *lines))
+    return "\n".join((recipe.platform or "", UV_VERSION, *lines))
 
 
 def texts(recipe: Recipe, parts: Sequence[Part]) -> list[tuple[str, str]]:
@@ -72,7 +73,7 @@ def texts(recipe: Recipe, parts: Sequence[Part]) -> list[tuple[str, str]]:
         files.append((lock_name(number), part.lock))
         files.append((modules_name(number), "".join(f"{name}\n" for name in part.modules)))
     files.extend((f"scripts/{name}", text) for name, text in recipe.scripts)
-    return files
+    return [*files, *recipe.texts]
 
 
 def _fitting(pins: dict[str, str], chain: Sequence[Part]) -> tuple[Part, ...]:

@@ -8,20 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from ..errors import InputError, LockError
 from ..layout import is_meant
-from ..models import Capture, ContextFile, DataFile, InstructionCell, Recipe, SystemPackage
+from ..models import (
+    Capture,
+    ContextFile,
+    DataFile,
+    InstructionCell,
+    LocalPackage,
+    Recipe,
+    SourceFile,
+    SystemPackage,
+)
 from ..process import Cancellation
+from . import local
 from .custom import Custom, from_of, read
-from .layers import CA_SECRET, RUNNING, Layers, scripts
-from .lock import Lock, lock, uv_platform
+from .layers import RUNNING, Layers, scripts
+from .lock import Lock, lock, uv_machine, uv_platform
+from .mounts import CA_SECRET
 from .place import layout_of
 from .wanted import Wanted, choose
 
@@ -39,6 +52,7 @@ DOCKERIGNORE = """\
 !requirements*.lock
 !modules*.txt
 !scripts
+!packages
 !data
 !project
 !root
@@ -154,13 +168,16 @@ def synthesize(
     base = base_of(capture, options)
     given = [file for file in options.files if file.kind == "copied"]
     custom = read((*options.instructions, *capture.instructions), given, CA_SECRET)
-    wanted = choose(capture, options.add_pip, options.origins)
+    machine = uv_machine(_machine(capture, options))
+    wanted = choose(capture, options.add_pip, options.origins, machine=machine)
     wanted.warnings += (*options.notes, *custom.warnings)
     platform = uv_platform(_machine(capture, options), options.system)
     solve = partial(
         lock, python=capture.python.series, platform=platform, fresh=fresh, cancel=cancel
     )
     locked = _lock(wanted, solve)
+    own = _own(wanted, options)
+    texts = _own_texts(capture, own, wanted, solve)
     for name in sorted(wanted.packages.keys() - locked.versions.keys()):
         wanted.warnings.append(f"{name} is not for this platform, so it is left out.")
         wanted.drop(name)
@@ -191,6 +208,8 @@ def synthesize(
             for (option, name), origin in options.origins.items()
             if option == "env" and name in dict(options.env)
         ],
+        local_packages=own,
+        texts=texts,
     )
     recipe = Recipe(
         notebook=capture.notebook,
@@ -200,11 +219,13 @@ def synthesize(
         dockerfile=str(layers.dockerfile()),
         lock=_lock_header(capture, options) + locked.text,
         dockerignore=DOCKERIGNORE,
-        packages=tuple(packages),
+        packages=tuple(sorted((*packages, *wanted.built), key=lambda package: package.name)),
         apt=apt,
         files=(*files, *given),
         modules=tuple(sorted({*RUNNING, *capture.modules})),
         scripts=scripts(),
+        local_packages=own,
+        texts=texts,
         workdir=place.workdir,
         folder=place.folder,
         platform=options.platform,
@@ -213,6 +234,53 @@ def synthesize(
         digest="",
     )
     return recipe.model_copy(update={"digest": _digest(recipe)})
+
+
+def _own(wanted: Wanted, options: Options) -> tuple[LocalPackage, ...]:
+    """The packages that came from no index, without the files that are to be left out."""
+
+    def is_left_out(package: LocalPackage, file: SourceFile) -> bool:
+        path = posixpath.normpath(posixpath.join(package.path, file.path))
+        return any(is_meant(path, pattern) for pattern in options.exclude)
+
+    return tuple(
+        package.model_copy(
+            update={"files": tuple(f for f in package.files if not is_left_out(package, f))}
+        )
+        for package in wanted.local
+    )
+
+
+def _own_texts(
+    capture: Capture, own: Sequence[LocalPackage], wanted: Wanted, solve: Callable[..., Lock]
+) -> tuple[tuple[str, str], ...]:
+    """What pins the build requirements of each, and the names of the modules to compile."""
+    if not own:
+        return ()
+    texts = []
+    for package in own:
+        if not package.build_requires:
+            continue
+        try:
+            pins = solve(sorted(package.build_requires), []).text
+        except LockError as error:
+            if error.unreachable:
+                raise
+            wanted.warnings.append(
+                f"What {package.distribution} needs to be built is not pinned: {error.message}"
+            )
+            continue
+        texts.append((local.lock_name(package), pins))
+    names = {package.distribution for package in own}
+    tops = {
+        item.import_name.partition(".")[0]
+        for item in capture.requested
+        if item.distribution is not None and canonicalize_name(item.distribution) in names
+    }
+    modules = {name for name in capture.modules if name.partition(".")[0] in tops}
+    modules.update(name for package in own for name in package.modules)
+    texts.append((local.MODULES, "".join(f"{name}\n" for name in sorted(modules))))
+    return tuple(texts)
 
 
 def _base_reason(base: str, custom: Custom, options: Options) -> str:
@@ -255,7 +323,12 @@ def _lock(wanted: Wanted, solve: Callable[..., Lock]) -> Lock:
 
     def attempt(*, build: bool = False) -> Lock:
         names = sorted(wanted.specifiers)
-        return solve([wanted.specifiers[n] for n in names], wanted.constraints, build=build)
+        return solve(
+            [wanted.specifiers[n] for n in names],
+            wanted.constraints,
+            excluded=sorted(wanted.excluded),
+            build=build,
+        )
 
     try:
         return attempt()
@@ -264,7 +337,11 @@ def _lock(wanted: Wanted, solve: Callable[..., Lock]) -> Lock:
             raise
     for name in sorted(wanted.uncertain):
         try:
-            solve([wanted.specifiers[name]], wanted.constraints)
+            solve(
+                [wanted.specifiers[name]],
+                wanted.constraints,
+                excluded=sorted(wanted.excluded),
+            )
         except LockError:
             _drop(wanted, name, "has no wheel that fits")
     try:
@@ -341,7 +418,7 @@ def _lock_header(capture: Capture, options: Options) -> str:
 def _digest(recipe: Recipe) -> str:
     content = recipe.model_dump(
         include={"dockerfile", "lock", "dockerignore", "files", "notebook_sha256", "platform"}
-        | {"modules", "scripts"},
+        | {"modules", "scripts", "local_packages", "texts", "sdists"},
         mode="json",
     )
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

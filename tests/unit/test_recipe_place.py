@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,8 @@ def layers(folder: str, *paths: str) -> str:
 def test_the_dockerfile_of_a_notebook_with_files_elsewhere() -> None:
     golden = Path(__file__).parent / "golden" / "elsewhere.Dockerfile"
     text = layers("/home/me/my project/nb", "../../data/x.csv", "/srv/data/y.csv", "out/", "a.py")
+    if os.environ.get("IPYDOCK_GOLDEN"):
+        golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
     assert "COPY --chown=1000:0 root/" not in layers("/home/me/nb", "../x.csv")
     assert "COPY --chown=1000:0 data/" not in layers("/home/me/nb", "/srv/x.csv")

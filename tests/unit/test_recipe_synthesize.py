@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from ipydock import pipeline
 from ipydock.errors import InputError
-from ipydock.models import ContextFile, Loaded
+from ipydock.models import ContextFile, Loaded, Pinned
 from ipydock.recipe.synthesize import Options, synthesize
 from tests import samples
 
@@ -22,6 +23,8 @@ PINNED = Options(base=BASE, add_pip=("ipykernel==6.30.1", "nbclient==0.10.2"))
 def test_the_dockerfile_as_a_person_would_write_it() -> None:
     recipe = synthesize(samples.capture(), PINNED)
     golden = GOLDEN / "sample.Dockerfile"
+    if os.environ.get("IPYDOCK_GOLDEN"):
+        golden.write_text(recipe.dockerfile, encoding="utf-8")
     assert recipe.dockerfile == golden.read_text(encoding="utf-8")
 
 
@@ -149,9 +152,16 @@ def test_of_what_was_in_use_only_what_is_needed_goes_in() -> None:
 
 def test_what_was_installed_from_a_url_is_never_taken_from_the_index() -> None:
     local = samples.requested("mine", "six", "1.17.0", url="file:../mine#editable")
-    recipe = synthesize(samples.capture(requested=(local,), closure=()), Options(base=BASE))
-    assert "six==" not in recipe.lock
-    assert any("was installed from a folder" in warning for warning in recipe.warnings)
+    pinned = Pinned(distribution="six", version="1.17.0", url="file:../mine#editable")
+    needs_it = samples.requested("dateutil", "python-dateutil", "2.9.0.post0")
+    for closure in ((pinned,), ()):
+        found = samples.capture(requested=(needs_it, local), closure=closure)
+        recipe = synthesize(found, Options(base=BASE))
+        assert "python-dateutil==" in recipe.lock
+        assert "six==" not in recipe.lock
+        assert any("six" in warning and "left out" in warning for warning in recipe.warnings)
+    recipe = synthesize(found, Options(base=BASE, add_pip=("six",)))
+    assert "six==" in recipe.lock
 
 
 def test_what_the_notebook_told_pip_counts_where_nothing_is_installed() -> None:

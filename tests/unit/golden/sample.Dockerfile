@@ -3,12 +3,15 @@
 #   docker build -t NAME .
 # Behind a network that intercepts TLS add the file of its authorities:
 #   --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt
+# Where packages come from an index of your own, add the settings of uv:
+#   --secret id=uv,src="$HOME/.config/uv/uv.toml"
 
 # uv installs the packages below; it does not stay in the image.
 FROM python:3.11-slim-bookworm@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa AS uv
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=secret,id=uv,target=/tmp/uv.toml \
     --mount=type=bind,source=scripts/get_uv.py,target=/tmp/get_uv.py \
-    python3 /tmp/get_uv.py /opt/uv 0.13.9
+    python3 /tmp/get_uv.py /opt/uv 0.13.9 /tmp/uv.toml
 
 FROM python:3.11-slim-bookworm@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 
@@ -34,10 +37,12 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,target=/root/.cache/uv \
     --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
+    --mount=type=secret,id=uv,target=/opt/uv/uv.toml \
     --mount=type=bind,source=requirements.lock,target=/tmp/requirements.lock \
     --mount=type=bind,source=modules.txt,target=/tmp/modules.txt \
     --mount=type=bind,source=scripts/bytecode.py,target=/tmp/bytecode.py \
-    UV_LINK_MODE=copy /opt/uv/uv pip install --system --system-certs \
+    UV_CONFIG_FILE=/opt/uv/uv.toml UV_LINK_MODE=copy \
+      /opt/uv/uv pip install --system --system-certs \
       --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock && \
     python3 /tmp/bytecode.py < /tmp/modules.txt
 

@@ -1,0 +1,17 @@
+"""What is mounted during the steps that download, build and install."""
+
+from __future__ import annotations
+
+# Where the host's certificate authorities go during a RUN that downloads. Where the build is not
+# given the secret nothing is mounted, and the image's own file is used.
+CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
+CA_SECRET = f"type=secret,id=ca,target={CA_FILE}"
+
+CACHE = "type=cache,target=/root/.cache/uv"
+UV = "type=bind,from=uv,source=/opt/uv,target=/opt/uv"
+
+# Where packages come from on the host, with the credentials: a uv.toml. It is mounted over an empty
+# one beside uv, so that no file or folder is made for the mount, and is empty without the secret.
+# Behind `UV`, and with `UV_CONFIG_FILE` for each uv that asks an index.
+SETTINGS_FILE = "/opt/uv/uv.toml"
+SETTINGS = f"type=secret,id=uv,target={SETTINGS_FILE}"
