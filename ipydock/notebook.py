@@ -6,6 +6,7 @@ the copy that is returned. What cannot be worked with is a `NotebookError` that 
 
 from __future__ import annotations
 
+import base64
 import difflib
 import hashlib
 import json
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from .errors import NotebookError
 from .models import InstructionCell
@@ -150,8 +152,8 @@ def stripped(node: Any) -> str:
         if cell["cell_type"] == "code":
             kept["source"] = without_own_magics(cell["source"]).splitlines(keepends=True)
             kept |= {"execution_count": None, "outputs": []}
-        elif cell.get("attachments"):
-            kept["attachments"] = cell["attachments"]
+        elif shown := _shown(cell):
+            kept["attachments"] = shown
         cells.append(kept)
     document = {
         "cells": cells,
@@ -168,6 +170,25 @@ def stripped(node: Any) -> str:
         "nbformat_minor": MINOR,
     }
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def attached(node: Any) -> Iterator[tuple[str, bytes]]:
+    """The attachments that `stripped` keeps: their names and contents."""
+    for cell in node["cells"]:
+        for name, bundle in (_shown(cell) if cell["cell_type"] != "code" else {}).items():
+            for data in bundle.values() if isinstance(bundle, dict) else ():
+                text = "".join(data) if isinstance(data, list) else str(data)
+                try:
+                    yield name, base64.b64decode(text, validate=False)
+                except ValueError:  # text of some other kind, as it is
+                    yield name, text.encode()
+
+
+def _shown(cell: Any) -> dict[str, Any]:
+    """The attachments of a cell that its text shows; others are left over, and nobody sees them."""
+    text = unquote(cell["source"])
+    attached = cell.get("attachments", {})
+    return {name: data for name, data in attached.items() if f"attachment:{name}" in text}
 
 
 def digest(node: Any) -> str:
