@@ -9,7 +9,7 @@ import re
 import secrets
 from pathlib import Path
 
-from .layout import COPIED, DATA, NOTEBOOK, PACKAGES, PROJECT, ROOT, SCRIPTS
+from .layout import COPIED, DATA, NOTEBOOK, PACKAGES, PROJECT, ROOT, SCRIPTS, SDISTS, WHEELS
 
 _CHUNK = 1 << 20
 SKIPPED_FOLDERS = frozenset(
@@ -19,7 +19,7 @@ SKIPPED_FOLDERS = frozenset(
 # A build context: all that is in it, and the start of its Dockerfile's first line.
 CONTEXT_ENTRIES = (
     *("Dockerfile", "requirements.lock", ".dockerignore"),
-    *("modules.txt", "sdists.lock", SCRIPTS, PACKAGES, DATA, PROJECT, ROOT, COPIED, NOTEBOOK),
+    *("modules.txt", SDISTS, SCRIPTS, PACKAGES, WHEELS, DATA, PROJECT, ROOT, COPIED, NOTEBOOK),
 )
 CONTEXT_HEADING = "# What the notebook "
 

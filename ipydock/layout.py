@@ -6,7 +6,7 @@ The image mirrors the real layout. A path is relative to the notebook's folder (
 again. Where files lie above the notebook's folder, both also hold the last names of that folder
 (``folder``), so that ``..`` leads to them from there. What is absolute goes to ``root/``, which is
 copied to the image's root. What the user's own ``COPY`` takes lies in ``copied/``, and the sources
-of packages in ``packages/``.
+of packages in ``packages/``. What ``--vendor`` downloads is in ``wheels/``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ ROOT = "root"
 COPIED = "copied"
 SCRIPTS = "scripts"
 PACKAGES = "packages"
+WHEELS = "wheels"
+SDISTS = "sdists.lock"
 
 # Folders of the system, of its packages, and those that a container has anew in every run
 # (Filesystem Hierarchy Standard 3.0, chapters 3 to 6). No file is put there.

@@ -310,6 +310,18 @@ class Package(Model):
     guess: bool = False
 
 
+class Download(Model):
+    """A file of a package index: its address, without credentials, and what it must be.
+
+    ``sha256`` is hexadecimal; ``size_bytes`` is None where the index does not tell.
+    """
+
+    name: str
+    url: str
+    sha256: str
+    size_bytes: int | None = None
+
+
 class ContextFile(Model):
     """A file that is copied into the build context.
 
@@ -334,7 +346,8 @@ class Recipe(Document):
     are compiled to bytecode, with all that they import. ``scripts`` are the names and texts of what
     the build and the image run besides. ``local_packages`` are built in a stage of their own, and
     so are the source distributions that ``sdists`` pins; ``texts`` are the paths and contents of
-    further files of the context.
+    further files of the context. ``vendored`` is what is downloaded into the context, so that the
+    build needs no index.
     """
 
     notebook: str
@@ -352,6 +365,7 @@ class Recipe(Document):
     local_packages: tuple[LocalPackage, ...] = ()
     sdists: str = ""
     texts: tuple[tuple[str, str], ...] = ()
+    vendored: tuple[Download, ...] = ()
     workdir: str = "/work"
     folder: str = ""
     platform: str | None = None

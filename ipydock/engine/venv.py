@@ -28,6 +28,7 @@ from .buildlog import BuildLog
 from .containers import ended
 from .interface import NO_SECRETS, Capability, EngineInfo
 from .venv_objects import VenvObjects
+from .venv_steps import Step, steps
 
 WEAKER = (
     "Without a container this is weaker: system packages are this machine's, and the notebook can "
@@ -152,12 +153,13 @@ class VenvEngine:
             shutil.copytree(context, home / "context")
             with BuildLog(log_path, on_event) as log:
                 environment = indexes().unlocked().environment()
-                for number, argv in enumerate(self._commands(recipe, home, no_cache), 1):
-                    log.line(f"STEP {number}/2: {' '.join(argv[1:3])}")
-                    plan = ProcessPlan(argv, env=environment, cwd=home)
+                planned = self._steps(recipe, home, no_cache)
+                for number, step in enumerate(planned, 1):
+                    log.line(f"STEP {number}/{len(planned)}: {' '.join(step.argv[1:3])}")
+                    plan = ProcessPlan(step.argv, env={**environment, **step.env}, cwd=home)
                     if run(plan, on_line=log.line, cancel=cancel).returncode:
                         raise _explain(log, recipe)
-                log.line("STEP 2/2: done")
+                log.line(f"STEP {len(planned)}/{len(planned)}: done")
             (home / _COMPLETE).write_text(recipe.model_dump_json(), encoding="utf-8")
         except OSError as error:
             _remove(home)
@@ -168,16 +170,11 @@ class VenvEngine:
         image = self._image(recipe, home, cached=False, seconds=time.monotonic() - began)
         return image.model_copy(update={"log": str(log_path)})
 
-    def _commands(self, recipe: Recipe, home: Path, no_cache: bool) -> Iterator[tuple[str, ...]]:
-        fresh = ("--no-cache",) if no_cache else ()
+    def _steps(self, recipe: Recipe, home: Path, no_cache: bool) -> list[Step]:
         # This interpreter if it fits, else whatever uv finds or can download.
         ours = f"{sys.version_info.major}.{sys.version_info.minor}" == recipe.python.series
-        python = sys.executable if ours else recipe.python.series
-        yield (_uv(), "venv", "--no-progress", "--python", python, "env")
-        yield (
-            _uv(), "pip", "install", "--no-progress", "--python", str(_python(home)),
-            "--require-hashes", "--compile-bytecode", *fresh, "-r", "context/requirements.lock",
-        )  # fmt: skip
+        base = sys.executable if ours else recipe.python.series
+        return steps(recipe, uv=_uv(), base=base, python=str(_python(home)), no_cache=no_cache)
 
     def _image(self, recipe: Recipe, home: Path, *, cached: bool, seconds: float) -> Image:
         return Image(
