@@ -89,7 +89,9 @@ def apt_run(names: Iterable[str]) -> tuple[Comment, Run]:
             (
                 "apt-get update",
                 f"apt-get install -y --no-install-recommends \\\n      {listed}",
-                "rm -rf /var/lib/apt/lists/*",
+                # Logs and the linker's notes hold the time of the build.
+                "rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log \\\n"
+                "      /var/cache/ldconfig/aux-cache",
             ),
             mounts=(CA_SECRET,),
         ),

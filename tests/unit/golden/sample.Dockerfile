@@ -26,7 +26,8 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     apt-get update && \
     apt-get install -y --no-install-recommends \
       graphviz && \
-    rm -rf /var/lib/apt/lists/*
+    rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log \
+      /var/cache/ldconfig/aux-cache
 
 # Python packages; requirements.lock pins these and all that they need:
 #   ipykernel==6.30.1             added with --add-pip
