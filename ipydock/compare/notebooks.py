@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..credentials import mask
 from ..models import Blame, CellRun, CellStatus, CellVerdict, Rerun, Verdict, VerdictWord
 from ..notebook import CodeCell, Notebook, code_cells, may_raise
 from . import blame as blames
@@ -28,7 +29,13 @@ def compare(original: Notebook, rerun: Rerun) -> Verdict:
         if status == "error" and (name := blames.missing_name(detail)):
             detail, blame = _about_a_name(name, detail, code, codes, cells)
         cells.append(
-            CellVerdict(index=index, number=number, status=status, blame=blame, detail=detail)
+            CellVerdict(
+                index=index,
+                number=number,
+                status=status,
+                blame=blame,
+                detail=mask(detail),  # verdicts are shown around; a stored output may hold a token
+            )
         )
     warnings = list(rerun.warnings)
     if disorder:
