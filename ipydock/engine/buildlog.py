@@ -13,6 +13,7 @@ from collections import deque
 from pathlib import Path
 from types import TracebackType
 
+from ..credentials import hidden
 from ..errors import BuildError, DiskFull, IpydockError
 from ..events import LogLine, OnEvent, Progressed, StepFinished, StepStarted
 from .meanings import meaning
@@ -83,7 +84,8 @@ class BuildLog:
         self._file.close()
 
     def line(self, text: str) -> None:
-        """Take one line of the build's output."""
+        """Take one line of the build's output; passwords in URLs are masked."""
+        text = hidden(text)
         self._file.write(text + "\n")
         if match := _VERTEX.match(text):
             self._buildkit(match[1], match[2])

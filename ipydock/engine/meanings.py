@@ -58,6 +58,22 @@ _MEANINGS = (
     ),
     Meaning(
         _seen(
+            "lack of valid authentication",
+            "returned a 403",
+            r"package index \S+ answers: 40[13]",
+            r"status client error \(40[13]",
+        ),
+        "the package index wants a valid user and password (401 or 403)",
+        "Those of pip's and uv's settings, ~/.netrc and keyrings are handed to the build as a "
+        "secret; are they still valid? A plain `docker build` needs --secret id=uv,src=FILE.",
+    ),
+    Meaning(
+        _seen("407 +Proxy", "tunnel error", "Tunnel connection failed"),
+        "the proxy does not let the build through; it may want a password (407)",
+        "Write HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, or name the index's host in NO_PROXY.",
+    ),
+    Meaning(
+        _seen(
             "UnknownIssuer",
             "invalid peer certificate",
             "CERTIFICATE_VERIFY_FAILED",

@@ -22,7 +22,7 @@ from ..files import (
 )
 from ..layout import COPIED, DATA, NOTEBOOK, PACKAGES, PROJECT, ROOT, in_context, is_system
 from ..models import ContextFile, LocalPackage, Recipe, SourceFile
-from ..notebook import Notebook, digest, stripped
+from ..notebook import Notebook, attached, digest, stripped
 from ..wheelmaking import EPOCH
 from .parts import Part, texts, whole
 
@@ -150,6 +150,13 @@ def _refuse_cells(notebook: Notebook) -> None:
                 f"{secret.line}, which would be baked into the image.",
                 hint="Read it from the environment (os.environ) or from a file that is mounted "
                 "(--mount). A line that only looks so may say `# pragma: allowlist secret`.",
+            )
+    for name, data in attached(notebook.node):
+        if kind := credentials.in_bytes(data):
+            raise Refused(
+                f"The attachment {name!r} of {notebook.name} holds a credential ({kind}), which "
+                "would be baked into the image.",
+                hint="Take the attachment out of its cell.",
             )
 
 
