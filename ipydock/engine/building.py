@@ -63,9 +63,14 @@ def run_build(
     Raises:
         Cancelled: ``cancel`` was raised; the process and all that it started are gone.
     """
-    path = cache_folder() / "logs" / f"{recipe.digest[:12]}-{uuid.uuid4().hex[:6]}.log"
-    with BuildLog(path, on_event, _size(context) if context else None) as log:
+    with new_log(recipe, on_event, _size(context) if context else None) as log:
         return run(plan, on_line=log.line, cancel=cancel, ending=ending), log
+
+
+def new_log(recipe: Recipe, on_event: OnEvent, sent: int | None = None) -> BuildLog:
+    """The log of a build, in a file of its own; ``sent`` is how many bytes the engine is sent."""
+    path = cache_folder() / "logs" / f"{recipe.digest[:12]}-{uuid.uuid4().hex[:6]}.log"
+    return BuildLog(path, on_event, sent)
 
 
 def _size(folder: Path) -> int:

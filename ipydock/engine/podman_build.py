@@ -12,6 +12,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,7 +24,7 @@ from ..events import Event, LogLine, OnEvent
 from ..models import Recipe
 from ..network.proxies import proxies
 from ..process import Cancellation, Completed, ProcessPlan, descendants, end, run
-from .building import run_build
+from .building import new_log
 from .buildlog import BuildLog
 
 _STEP_ENDS = 0.8  # seconds for podman to clear up after its step was killed
@@ -56,23 +57,54 @@ class PodmanBuild:
         cancel: Cancellation | None,
     ) -> tuple[Completed, BuildLog]:
         """Build with these options; like `building.run_build`."""
-        argv = (
-            self._program, "build", "--format", "docker", "--layers",
-            "--secret", f"id={self._mark},src={context / 'Dockerfile'}",
-            *options, str(context),
-        )  # fmt: skip
 
         def listen(event: Event) -> None:
             if isinstance(event, LogLine) and (match := _LAYER.match(event.line)):
                 self._note(match[2], cached=bool(match[1]))
             on_event(event)
 
-        plan = ProcessPlan(argv, env={**os.environ, **proxies()})
         try:
-            return run_build(plan, recipe, listen, cancel, self._end)
+            with new_log(recipe, listen) as log:
+                return self._build(options, context, log, cancel), log
         except BaseException:
             self._clear()
             raise
+
+    def _build(
+        self, options: tuple[str, ...], context: Path, log: BuildLog, cancel: Cancellation | None
+    ) -> Completed:
+        """Build the stages that others mount, each to an image, then the image itself.
+
+        A stage that was all found in the cache is mounted as an empty folder by Buildah 1.28; the
+        image of the same stage is not.
+        """
+        text = (context / "Dockerfile").read_text(encoding="utf-8")
+        images: list[str] = []
+        with tempfile.TemporaryDirectory(prefix="ipydock-podman-") as folder:
+            for stage in mounted_stages(text) if self._takes_images() else ():
+                file = Path(folder, "id")
+                words = (*unnamed(options), *images, "--target", stage, "--iidfile", str(file))
+                done = self._run(words, context, log, cancel)
+                if done.returncode:
+                    return done
+                found = file.read_text(encoding="utf-8").removeprefix("sha256:").strip()
+                images += ["--build-context", f"{stage}=container-image://{found}"]
+            return self._run((*options, *images), context, log, cancel)
+
+    def _run(
+        self, options: tuple[str, ...], context: Path, log: BuildLog, cancel: Cancellation | None
+    ) -> Completed:
+        argv = (
+            self._program, "build", "--format", "docker", "--layers",
+            "--secret", f"id={self._mark},src={context / 'Dockerfile'}",
+            *options, str(context),
+        )  # fmt: skip
+        plan = ProcessPlan(argv, env={**os.environ, **proxies()})
+        return run(plan, on_line=log.line, cancel=cancel, ending=self._end)
+
+    def _takes_images(self) -> bool:
+        done = run(ProcessPlan((self._program, "build", "--help")), timeout=20)
+        return "--build-context" in done.stdout
 
     def _note(self, layer: str, *, cached: bool) -> None:
         """Note a layer; one from the cache is named twice, the second time like one just made."""
@@ -122,3 +154,22 @@ class PodmanBuild:
                 hint="`podman system prune` removes it.",
                 evidence=done.stderr,
             )
+
+
+def unnamed(options: tuple[str, ...]) -> tuple[str, ...]:
+    """The options without the name and the labels, by which the image itself is found again."""
+    kept: list[str] = []
+    words = iter(options)
+    for word in words:
+        if word in ("--tag", "--label"):
+            next(words)
+        else:
+            kept.append(word)
+    return tuple(kept)
+
+
+def mounted_stages(dockerfile: str) -> list[str]:
+    """The stages of a Dockerfile that later steps mount, in its order."""
+    stages = re.findall(r"^FROM\s.*\sAS\s+(\S+)\s*$", dockerfile, re.MULTILINE | re.IGNORECASE)
+    mounted = set(re.findall(r"--mount=\S*\bfrom=([^,\s]+)", dockerfile))
+    return [stage for stage in stages if stage in mounted]

@@ -43,7 +43,8 @@ def up(bed: Bed, kind: str) -> dict[str, str]:
         # Said outright that there is no encryption, dockerd does not wait before it starts.
         settings = {**_SETTINGS[kind], "hosts": [address], "tls": False}
         daemon.start(part, mirror=port, settings=settings)
-        config.mkdir(exist_ok=True)
+        shutil.rmtree(config, ignore_errors=True)  # a context there names the former address
+        config.mkdir()
         plugins = {"cliPluginsExtraDirs": [str(programs / "usr/libexec/docker/cli-plugins")]}
         write_json(config / "config.json", plugins)
         write_json(known, {"DOCKER_HOST": address})

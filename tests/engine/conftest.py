@@ -64,10 +64,13 @@ class Further:
         assert client is not None
         endpoint = f"host={found['DOCKER_HOST']}"
         env = {**os.environ, **found, "DOCKER_HOST": "", "DOCKER_CONTEXT": ""}
-        for words in (("create", "of-the-tests", "--docker", endpoint), ("use", "of-the-tests")):
-            done = [client, "context", *words]
-            ended = subprocess.run(done, env=env, capture_output=True, text=True, check=False)
-            assert ended.returncode == 0 or "already exists" in ended.stderr, ended.stderr
+        steps = (
+            ("rm", "--force", "of-the-tests"),  # of an earlier run, maybe with another address
+            ("create", "of-the-tests", "--docker", endpoint),
+            ("use", "of-the-tests"),
+        )
+        for words in steps:
+            subprocess.run([client, "context", *words], env=env, capture_output=True, check=True)
         return {**found, "DOCKER_HOST": ""}
 
     @staticmethod

@@ -79,3 +79,22 @@ def test_how_far_a_build_is(engine: Engine, tmp_path: Path) -> None:
         assert event.total is not None
         assert 0 <= event.done <= event.total
     assert max(event.done for event in far) > 20e6
+
+
+@pytest.mark.parametrize("engine", LOCAL, indirect=True)
+def test_a_stage_from_the_cache_can_be_mounted(engine: Engine, tmp_path: Path) -> None:
+    """Buildah 1.28 mounts an empty folder then, so that a second notebook could not be built."""
+    for number in (1, 2):
+        made = recipe(
+            engine,
+            "RUN mkdir /tool && echo 1 > /tool/x",
+            "FROM debian:bookworm-slim",
+            f"RUN --mount=type=bind,from=tools,source=/tool,target=/tool cp /tool/x /x{number}",
+        )
+        lines = made.dockerfile.splitlines()
+        made = made.model_copy(
+            update={"dockerfile": "\n".join((f"{lines[0]} AS tools", *lines[1:]))}
+        )
+        place = context(tmp_path / str(number), made)
+        image = engine.build(made, place, on_event=lambda _event: None)
+        engine.objects.remove_image(image.id)

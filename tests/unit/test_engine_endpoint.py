@@ -16,6 +16,7 @@ from ipydock.engine.client import builder_fields, probe
 from ipydock.engine.connection import Connection
 from ipydock.engine.dial import Dial
 from ipydock.engine.endpoint import Endpoint, find
+from ipydock.engine.podman_build import mounted_stages, unnamed
 from ipydock.errors import EngineError
 from ipydock.process import ProcessPlan
 
@@ -107,7 +108,10 @@ def test_an_engine_that_is_away_leaves_no_socket_open(tmp_path: Path) -> None:
 
 
 def test_each_connection_of_a_dial_is_a_process_which_ends_with_it(tmp_path: Path) -> None:
-    code = "import sys; sys.stderr.write('hello'); print(input()[::-1], flush=True); input()"
+    code = (
+        "import sys; print('hello', file=sys.stderr, flush=True); "
+        "print(input()[::-1], flush=True); input()"
+    )
     dial = Dial(ProcessPlan((sys.executable, "-c", code)))
     path = Path(dial.address.removeprefix("unix://"))
     assert path.parent.stat().st_mode & 0o077 == 0
@@ -141,6 +145,21 @@ def test_the_fields_of_a_builder() -> None:
     assert fields["driver"] == "docker-container"
     assert fields["error"] == "no such image"
     assert fields["platforms"] == "linux/amd64*, linux/arm64"
+
+
+def test_a_stage_has_neither_the_name_nor_the_labels_of_the_image() -> None:
+    words = ("--tag", "x:1", "--label", "a=b", "--secret", "id=ca,src=/x", "--no-cache")
+    assert unnamed(words) == ("--secret", "id=ca,src=/x", "--no-cache")
+
+
+def test_the_stages_that_podman_builds_apart() -> None:
+    text = (
+        "FROM debian AS tools\nRUN x\nFROM tools as other\nFROM debian AS built\n"
+        "RUN --mount=type=cache,target=/c \\\n"
+        "    --mount=type=bind,from=tools,source=/a,target=/b x\n"
+        "FROM debian\nCOPY --from=other /a /b\nRUN --mount=from=built,target=/b x\n"
+    )
+    assert mounted_stages(text) == ["tools", "built"]
 
 
 def program(folder: Path, name: str, text: str) -> None:
