@@ -313,7 +313,8 @@ class Package(Model):
 class Download(Model):
     """A file of a package index: its address, without credentials, and what it must be.
 
-    ``sha256`` is hexadecimal; ``size_bytes`` is None where the index does not tell.
+    ``sha256`` is hexadecimal, empty where the index has none; ``size_bytes`` is None where it does
+    not tell.
     """
 
     name: str

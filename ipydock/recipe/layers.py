@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
+from packaging.utils import canonicalize_name
+
 from ..files import CONTEXT_HEADING
 from ..layout import DATA, NOTEBOOK, PROJECT, ROOT, SCRIPTS, in_context
 from ..models import ContextFile, LocalPackage, Package, SystemPackage
-from . import local
+from . import local, sdists
 from .custom import Custom
 from .instructions import Comment, Copy, Dockerfile, Exec, From, Pairs, Run, Simple
 from .mounts import CA_FILE, CA_SECRET, CACHE, SETTINGS, SETTINGS_FILE, UV
@@ -81,7 +83,8 @@ class Layers:
 
     ``custom`` are the user's own instructions; ``base_reason`` and ``env_reasons`` say who asked
     for the base and for variables, where it was not the command line. ``local_packages`` are built
-    in a stage of their own, with what ``texts`` pins.
+    in a stage of their own, with what ``texts`` pins, and so are the source distributions whose
+    versions are in ``sourced``; ``added_apt`` are the system packages that the user named.
     """
 
     notebook: str
@@ -97,6 +100,8 @@ class Layers:
     base_reason: str = ""
     env_reasons: Sequence[str] = ()
     local_packages: Sequence[LocalPackage] = ()
+    sourced: Mapping[str, str] = field(default_factory=dict)
+    added_apt: Sequence[str] = ()
     texts: Sequence[tuple[str, str]] = ()
 
     def dockerfile(self) -> Dockerfile:
@@ -116,6 +121,7 @@ class Layers:
             )
         )
         out.add(*self._uv())
+        out.extend(sdists.stage(self.base, self.sourced, self.added_apt))
         out.extend(local.stage(self.base, self.local_packages, [name for name, _ in self.texts]))
         out.add(*_reason(self.base_reason), From(self.base))
         out.extend(self.custom.first)
@@ -123,6 +129,7 @@ class Layers:
         if self.apt:
             out.add(*self._system())
         out.add(*self._python())
+        out.extend(sdists.installed(self.sourced))
         out.extend(local.installed(self.local_packages))
         out.extend(self.custom.middle)
         out.add(*self._surroundings())
@@ -174,7 +181,11 @@ class Layers:
         )
 
     def _python(self) -> tuple[Comment, Run]:
-        lines = _aligned((f"{p.name}=={p.version}", p.reason) for p in self.packages)
+        lines = _aligned(
+            (f"{p.name}=={p.version}", p.reason)
+            for p in self.packages
+            if canonicalize_name(p.name) not in self.sourced
+        )
         return (
             Comment(
                 (

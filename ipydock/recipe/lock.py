@@ -14,18 +14,26 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from packaging.utils import canonicalize_name
 
 from ..errors import LockError
 from ..files import write_atomic
 from ..hosts import cache_folder
+from ..models import Download
 from ..network.indexes import Indexes, indexes
 from ..process import Cancellation, ProcessPlan, run
 from .lock_errors import explain
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 _MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
@@ -37,6 +45,16 @@ class Lock:
 
     text: str
     versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LockedFiles:
+    """The files of one pin that fit a platform; no wheels mean that it has to be built."""
+
+    name: str
+    version: str
+    wheels: tuple[Download, ...]
+    sdist: Download | None
 
 
 def uv_path() -> str:
@@ -64,7 +82,7 @@ def lock(
     python: str,
     platform: str,
     excluded: Sequence[str] = (),
-    build: bool = False,
+    build: bool | Sequence[str] = False,
     fresh: bool = False,
     cancel: Cancellation | None = None,
 ) -> Lock:
@@ -77,7 +95,8 @@ def lock(
         platform: as uv calls it, see `uv_platform`.
         excluded: names that are never looked up, whoever requires them.
         build: let uv run a source distribution's own code to learn what it needs. Only for what
-            is installed on this machine already, and so has run here before.
+            is installed on this machine already, and so has run here before. Names are those
+            that have no wheel; of all others only wheels count.
         fresh: ask the index, even if the answer to the same question is remembered.
         cancel: ends uv when raised.
 
@@ -91,23 +110,78 @@ def lock(
     remembered = _remembered(question, known)
     if not fresh and (text := _read(remembered)):
         return Lock(text=text, versions=_versions(text))
+    wheels: tuple[str, ...] = () if build else ("--no-build",)
+    if not isinstance(build, bool):  # a name here is an exception to the rule before it
+        wheels = ("--only-binary", ":all:", *(w for name in build for w in ("--no-binary", name)))
+    done = _compile(
+        (
+            "--generate-hashes", "--python-version", python, "--python-platform", platform,
+            *wheels,
+            *(("--excludes", "excludes.txt") if excluded else ()),
+            "--constraints", "constraints.txt",
+        ),
+        {
+            "requirements.in": "\n".join(requirements),
+            "constraints.txt": "\n".join(constraints),
+            "excludes.txt": "\n".join(excluded),
+        },
+        known,
+        cancel,
+    )  # fmt: skip
+    text = done.replace("# via -r requirements.in", "# via the notebook").replace(
+        "#   -r requirements.in", "#   the notebook"
+    )
+    _keep(remembered, text)
+    return Lock(text=text, versions=_versions(text))
+
+
+def files(
+    text: str, *, python: str, platform: str, cancel: Cancellation | None = None
+) -> tuple[LockedFiles, ...]:
+    """The files of each pin of a lock that fit this Python and platform.
+
+    Args:
+        text: a lock as `lock` returns it.
+        python: interpreter series, such as ``3.11``.
+        platform: as uv calls it, see `uv_platform`.
+        cancel: ends uv when raised.
+
+    Raises:
+        LockError: the index cannot be reached, or lacks a pin.
+        Cancelled: ``cancel`` was raised.
+    """
+    known = indexes()
+    remembered = _remembered(("files", text, python, platform), known)
+    answer = _read(remembered)
+    if not answer:
+        answer = _compile(
+            (
+                "--format", "pylock.toml", "--no-deps", "--python-version", python,
+                "--python-platform", platform,
+            ),
+            {"requirements.in": text},
+            known,
+            cancel,
+        )  # fmt: skip
+        _keep(remembered, answer)
+    return tuple(_files(item) for item in tomllib.loads(answer).get("packages", ()))
+
+
+def _compile(
+    words: Sequence[str],
+    inputs: Mapping[str, str],
+    known: Indexes,
+    cancel: Cancellation | None,
+) -> str:
+    """What ``uv pip compile`` says of ``requirements.in`` among these files."""
     with tempfile.TemporaryDirectory(prefix="ipydock-lock-") as folder:
-        wanted = Path(folder, "requirements.in")
-        held = Path(folder, "constraints.txt")
-        wanted.write_text("\n".join(requirements) + "\n", encoding="utf-8")
-        held.write_text("\n".join(constraints) + "\n", encoding="utf-8")
-        left = Path(folder, "excludes.txt")
-        left.write_text("\n".join(excluded) + "\n", encoding="utf-8")
+        for name, text in inputs.items():
+            Path(folder, name).write_text(f"{text}\n", encoding="utf-8")
         plan = ProcessPlan(
             (
-                uv_path(), "pip", "compile", "--quiet", "--no-progress", "--generate-hashes",
-                "--no-header", "--color=never", "--python-version", python,
+                uv_path(), "pip", "compile", "--quiet", "--no-progress", "--no-header",
                 # Any will do; it only runs what a source distribution needs to tell its metadata.
-                "--python", sys.executable,
-                "--python-platform", platform,
-                *(() if build else ("--no-build",)),
-                *(("--excludes", "excludes.txt") if excluded else ()),
-                "--constraints", "constraints.txt", "requirements.in",
+                "--color=never", "--python", sys.executable, *words, "requirements.in",
             ),
             env=known.unlocked().environment(),
             cwd=Path(folder),
@@ -121,13 +195,54 @@ def lock(
             ) from error
     if done.returncode:
         raise explain(done.stderr.strip(), known)
-    text = done.stdout.replace("# via -r requirements.in", "# via the notebook").replace(
-        "#   -r requirements.in", "#   the notebook"
-    )
+    return done.stdout
+
+
+def _keep(remembered: Path, text: str) -> None:
     with contextlib.suppress(OSError):  # then the index is asked the next time
         remembered.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(remembered, text)
-    return Lock(text=text, versions=_versions(text))
+
+
+def _files(item: Mapping[str, Any]) -> LockedFiles:
+    """One package of a pylock.toml (PEP 751)."""
+    sdist = item.get("sdist")
+    return LockedFiles(
+        name=canonicalize_name(item["name"]),
+        version=str(item["version"]),
+        wheels=tuple(_download(wheel) for wheel in item.get("wheels", ())),
+        sdist=_download(sdist) if sdist else None,
+    )
+
+
+def _download(file: Mapping[str, Any]) -> Download:
+    url = without_user(str(file["url"]))
+    name = str(file.get("name") or unquote(urlsplit(url).path.rpartition("/")[2]))
+    return Download(
+        name=name,
+        url=url,
+        sha256=str(file["hashes"].get("sha256", "")),
+        size_bytes=file.get("size"),
+    )
+
+
+def without_user(url: str) -> str:
+    """A URL without user and password."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def entries(text: str) -> dict[str, str]:
+    """The text of each entry of a lock, by its name and version (``numpy==2.4.1``)."""
+    found: dict[str, str] = {}
+    pin = ""
+    for line in text.splitlines(keepends=True):
+        if match := _PIN.match(line):
+            pin = f"{canonicalize_name(match[1])}=={match[2]}"
+            found[pin] = line
+        elif pin and line.startswith(" "):
+            found[pin] += line
+    return found
 
 
 def _remembered(question: object, known: Indexes) -> Path:

@@ -9,18 +9,15 @@ layers only ever add packages, the files of the image are the same either way.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from packaging.utils import canonicalize_name
-
 from ..models import Recipe
 from .layers import UV_VERSION, lock_name, modules_name, packages_run
+from .lock import entries
 
 # An image may have 127 layers, and each costs some 10 ms when a container starts.
 MOST = 8
-_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +40,10 @@ def divided(recipe: Recipe, chains: Iterable[Sequence[Part]]) -> tuple[Part, ...
         recipe: what is to be built.
         chains: the parts of earlier builds on the same base.
     """
-    pins = _pins(recipe.lock)
+    pins = entries(recipe.lock)
     fitting = (_fitting(pins, chain) for chain in chains)
-    kept = max(fitting, key=lambda chain: sum(len(_pins(p.lock)) for p in chain), default=())
-    known = {pin for part in kept for pin in _pins(part.lock)}
+    kept = max(fitting, key=lambda chain: sum(len(entries(p.lock)) for p in chain), default=())
+    known = {pin for part in kept for pin in entries(part.lock)}
     rest = [text for pin, text in pins.items() if pin not in known]
     if not kept or (rest and len(kept) == MOST):
         return whole(recipe)
@@ -80,20 +77,7 @@ def _fitting(pins: dict[str, str], chain: Sequence[Part]) -> tuple[Part, ...]:
     """The first parts of a chain, as far as all of their pins are wanted."""
     kept: list[Part] = []
     for part in chain:
-        if not pins.keys() >= _pins(part.lock).keys():
+        if not pins.keys() >= entries(part.lock).keys():
             break
         kept.append(part)
     return tuple(kept)
-
-
-def _pins(lock: str) -> dict[str, str]:
-    """The text of each entry of a lock, by its name and version."""
-    found: dict[str, str] = {}
-    pin = ""
-    for line in lock.splitlines(keepends=True):
-        if match := _PIN.match(line):
-            pin = f"{canonicalize_name(match[1])}=={match[2]}"
-            found[pin] = line
-        elif pin and line.startswith(" "):
-            found[pin] += line
-    return found

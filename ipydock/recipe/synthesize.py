@@ -10,15 +10,14 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 
-from ..errors import InputError, LockError
-from ..layout import is_meant
+from ..errors import InputError
+from ..layout import SDISTS, is_meant
 from ..models import (
     Capture,
     ContextFile,
@@ -30,12 +29,14 @@ from ..models import (
     SystemPackage,
 )
 from ..process import Cancellation
-from . import local
+from . import sdists
 from .custom import Custom, from_of, read
 from .layers import RUNNING, Layers, scripts
 from .lock import Lock, lock, uv_machine, uv_platform
+from .lock import files as files_of
 from .mounts import CA_SECRET
 from .place import layout_of
+from .solving import build_locks, solved
 from .wanted import Wanted, choose
 
 # Debian Policy 5.6.1 and 5.6.12: a name, an architecture, a version.
@@ -53,6 +54,8 @@ DOCKERIGNORE = """\
 !modules*.txt
 !scripts
 !packages
+!sdists.lock
+!wheels
 !data
 !project
 !root
@@ -175,9 +178,11 @@ def synthesize(
     solve = partial(
         lock, python=capture.python.series, platform=platform, fresh=fresh, cancel=cancel
     )
-    locked = _lock(wanted, solve)
+    fitting = partial(files_of, python=capture.python.series, platform=platform, cancel=cancel)
+    made = solved(wanted, solve, fitting)
+    locked = made.whole
     own = _own(wanted, options)
-    texts = _own_texts(capture, own, wanted, solve)
+    texts = build_locks(capture, own, wanted, solve)
     for name in sorted(wanted.packages.keys() - locked.versions.keys()):
         wanted.warnings.append(f"{name} is not for this platform, so it is left out.")
         wanted.drop(name)
@@ -185,7 +190,7 @@ def synthesize(
         package.model_copy(update={"version": locked.versions[name]})
         for name, package in sorted(wanted.packages.items())
     ]
-    apt = _apt(capture, options)
+    apt = _apt(capture, options, made.sourced)
     files = _files(capture, options)
     place = layout_of(files, capture.folder, options.folder)
     wanted.warnings += place.warnings
@@ -209,6 +214,8 @@ def synthesize(
             if option == "env" and name in dict(options.env)
         ],
         local_packages=own,
+        sourced=made.sourced,
+        added_apt=options.add_apt,
         texts=texts,
     )
     recipe = Recipe(
@@ -217,7 +224,7 @@ def synthesize(
         base=base,
         python=capture.python,
         dockerfile=str(layers.dockerfile()),
-        lock=_lock_header(capture, options) + locked.text,
+        lock=_lock_header(capture, options) + made.text,
         dockerignore=DOCKERIGNORE,
         packages=tuple(sorted((*packages, *wanted.built), key=lambda package: package.name)),
         apt=apt,
@@ -225,7 +232,8 @@ def synthesize(
         modules=tuple(sorted({*RUNNING, *capture.modules})),
         scripts=scripts(),
         local_packages=own,
-        texts=texts,
+        sdists=made.sdists,
+        texts=(*texts, *(((SDISTS, made.sdists),) if made.sdists else ())),
         workdir=place.workdir,
         folder=place.folder,
         platform=options.platform,
@@ -249,38 +257,6 @@ def _own(wanted: Wanted, options: Options) -> tuple[LocalPackage, ...]:
         )
         for package in wanted.local
     )
-
-
-def _own_texts(
-    capture: Capture, own: Sequence[LocalPackage], wanted: Wanted, solve: Callable[..., Lock]
-) -> tuple[tuple[str, str], ...]:
-    """What pins the build requirements of each, and the names of the modules to compile."""
-    if not own:
-        return ()
-    texts = []
-    for package in own:
-        if not package.build_requires:
-            continue
-        try:
-            pins = solve(sorted(package.build_requires), []).text
-        except LockError as error:
-            if error.unreachable:
-                raise
-            wanted.warnings.append(
-                f"What {package.distribution} needs to be built is not pinned: {error.message}"
-            )
-            continue
-        texts.append((local.lock_name(package), pins))
-    names = {package.distribution for package in own}
-    tops = {
-        item.import_name.partition(".")[0]
-        for item in capture.requested
-        if item.distribution is not None and canonicalize_name(item.distribution) in names
-    }
-    modules = {name for name in capture.modules if name.partition(".")[0] in tops}
-    modules.update(name for package in own for name in package.modules)
-    texts.append((local.MODULES, "".join(f"{name}\n" for name in sorted(modules))))
-    return tuple(texts)
 
 
 def _base_reason(base: str, custom: Custom, options: Options) -> str:
@@ -311,63 +287,18 @@ def _labels(capture: Capture, base: str, locked: Lock) -> tuple[tuple[str, str],
     )
 
 
-def _lock(wanted: Wanted, solve: Callable[..., Lock]) -> Lock:
-    """Lock what is wanted, without the uncertain names where these stand in the way.
-
-    A name that a notebook brings up may be anyone's, so nothing of it is run here to learn what it
-    needs: it must have wheels. What is installed here has run here before.
-
-    Raises:
-        LockError: there is no solution for the rest either.
-    """
-
-    def attempt(*, build: bool = False) -> Lock:
-        names = sorted(wanted.specifiers)
-        return solve(
-            [wanted.specifiers[n] for n in names],
-            wanted.constraints,
-            excluded=sorted(wanted.excluded),
-            build=build,
-        )
-
-    try:
-        return attempt()
-    except LockError as error:
-        if error.unreachable:
-            raise
-    for name in sorted(wanted.uncertain):
-        try:
-            solve(
-                [wanted.specifiers[name]],
-                wanted.constraints,
-                excluded=sorted(wanted.excluded),
-            )
-        except LockError:
-            _drop(wanted, name, "has no wheel that fits")
-    try:
-        return attempt()
-    except LockError:
-        for name in sorted(wanted.uncertain):
-            _drop(wanted, name, "stands beside packages that have no wheels")
-        return attempt(build=True)
-
-
-def _drop(wanted: Wanted, name: str, why: str) -> None:
-    wanted.warnings.append(
-        f"{name} is not installed where the notebook was captured and {why}, so it is left out; "
-        f"name one that fits with --add-pip '{name}==VERSION'."
-    )
-    wanted.drop(name)
-
-
 def _machine(capture: Capture, options: Options) -> str:
     if options.platform is None:
         return capture.python.machine
     return options.platform.split("/")[1]
 
 
-def _apt(capture: Capture, options: Options) -> tuple[SystemPackage, ...]:
-    found = {item.name: item for item in capture.apt if _APT_NAME.fullmatch(item.name)}
+def _apt(
+    capture: Capture, options: Options, sourced: Mapping[str, str]
+) -> tuple[SystemPackage, ...]:
+    found = {item.name: item for item in (*capture.apt, *sdists.needed(sourced))}
+    found |= {item.name: item for item in capture.apt}
+    found = {name: item for name, item in found.items() if _APT_NAME.fullmatch(name)}
     for name in options.add_apt:
         who = options.origins.get(("add-apt", name), "--add-apt")
         found[name] = SystemPackage(name=name, reason=f"added with {who}")

@@ -10,18 +10,67 @@ docker run IMAGE PROGRAM ...                 any other program
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import signal
 import sys
 from typing import Any, NoReturn
 
 OUT = "/out"
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
+PASSED_ON += (signal.SIGUSR2, signal.SIGWINCH)
 
 
 def say(text: str) -> None:
     """One line on standard error."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def be_init() -> None:
+    """As the first process of a container, start another that does the work, and see to it.
+
+    The kernel ignores signals for the first process where it has no handler of its own: `docker
+    stop` would wait for ten seconds. It is also the parent of all whose own parent has gone. The
+    worker gets a process group of its own, and the terminal if there is one, so that what is typed
+    there reaches it once.
+    """
+    if os.getpid() != 1:
+        return
+    # Before there is a worker that they could be passed on to, they wait.
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+    worker = os.fork()
+    if worker == 0:
+        os.setpgid(0, 0)
+        take_terminal()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+        return
+
+    def pass_on(number: int, _frame: Any) -> None:
+        try:
+            os.kill(worker, number)
+        except ProcessLookupError:
+            pass  # it has just ended
+
+    for number in PASSED_ON:
+        signal.signal(number, pass_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+    while True:
+        process, status = os.wait()
+        if process == worker:
+            ended = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            os._exit(ended if ended >= 0 else 128 - ended)
+
+
+def take_terminal() -> None:
+    """Make this process's group the one that the terminal talks to, if there is a terminal."""
+    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    try:
+        os.tcsetpgrp(0, os.getpgrp())
+    except OSError:
+        pass  # standard input is none
+    signal.signal(signal.SIGTTOU, before)
 
 
 def run_notebook(name: str) -> int:
@@ -34,6 +83,18 @@ def run_notebook(name: str) -> int:
     notebook = nbformat.read(name, as_version=4)
     cells = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
 
+    stopped: list[int] = []
+
+    def stop(number: int, task: Any) -> None:
+        stopped.append(number)
+        task.cancel()
+
+    def ready(**_more: Any) -> None:
+        # Here and not before, as nbclient has handlers of its own, which keep waiting.
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop, number, task)
+
     def begun(cell_index: int, **_more: Any) -> None:
         if cell_index in cells:
             say(f"cell {cells.index(cell_index) + 1} of {len(cells)}")
@@ -45,12 +106,17 @@ def run_notebook(name: str) -> int:
         timeout=None,
         kernel_name="python3",
         resources=resources,
+        on_notebook_start=ready,
         on_cell_start=begun,
+        shutdown_kernel="immediate",
         config=Config({"KernelManager": {"transport": "ipc"}}),
     )
     code = 0
     try:
-        client.execute()
+        asyncio.run(client.async_execute())
+    except asyncio.CancelledError:
+        say("Stopped; what was executed by then is handed over.")
+        code = 128 + stopped[0]
     except CellExecutionError as error:
         say(f"A cell raised {error.ename}: {error.evalue}")
         code = 1
@@ -103,6 +169,7 @@ def become(program: str, *words: str) -> NoReturn:
 
 def main(first: str, *rest: str) -> None:
     """Do what the words behind the image's name ask for."""
+    be_init()
     if first.endswith(".ipynb"):
         sys.exit(run_notebook(first))
     if first.endswith(".py"):
@@ -113,7 +180,10 @@ def main(first: str, *rest: str) -> None:
                 "There is no JupyterLab in this image; `ipydock build NOTEBOOK --with lab` makes "
                 "one that has it."
             )
-        become("jupyter-lab", "--ip=0.0.0.0", "--port=8888", "--no-browser", *rest)
+        words = ["--ip=0.0.0.0", "--port=8888", "--no-browser", "-y"]  # y: Ctrl-C asks nothing
+        if os.geteuid() == 0:
+            words.append("--allow-root")
+        become("jupyter-lab", *words, *rest)
     become(first, *rest)
 
 
