@@ -33,6 +33,9 @@ PROGRAMS: Mapping[str, str] = {
     "vim": "vim",
 }
 
+# Programs that talk to a service of the host, which no container has: a client alone is of no use.
+HOST_ALONE = words("docker docker-compose dockerd podman buildah nerdctl minikube systemctl")
+
 # In every image besides what the tables say is present: the shell's own words, alternatives of
 # essential packages, what Python and the kernel bring.
 PRESENT = words(

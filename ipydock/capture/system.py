@@ -16,7 +16,7 @@ from pathlib import Path
 from ..models import Library, Program, Requested, SystemPackage
 from ..notebook_v4 import printable
 from . import elf, owners, tables
-from .curated import COMPILED, DISTRIBUTIONS, PRESENT, PROGRAMS
+from .curated import COMPILED, DISTRIBUTIONS, HOST_ALONE, PRESENT, PROGRAMS
 
 RELEASES = ("bullseye", "bookworm", "trixie")
 DEFAULT = "bookworm"  # of the images that a recipe starts from
@@ -136,6 +136,7 @@ class _Search:
         self.unknown_libraries: dict[str, str | None] = {}
         # What several packages have: name -> path, candidates, reason
         self.open: dict[str, tuple[str, tuple[str, ...], str]] = {}
+        self.useless: dict[str, str] = {}
 
     def _find(self, kind: str, name: str) -> tuple[str, ...]:
         return tables.find(f"debian-{self.release}.{kind}", name) or ()
@@ -146,6 +147,11 @@ class _Search:
     def program(self, name: str, reason: str, path: str | None = None) -> None:
         """Look a program up, by the file it was seen to be where its name is not known."""
         if name in PRESENT or self._present(name):
+            return
+        if name in HOST_ALONE:
+            self.useless[name] = (
+                f"{reason} will fail in a container: {name} needs a service of this machine."
+            )
             return
         if name in PROGRAMS:
             self.reasons.setdefault(PROGRAMS[name], reason)
@@ -188,7 +194,7 @@ class _Search:
                 SystemPackage(name=name, reason=self.reasons[name]) for name in sorted(self.reasons)
             ],
             libraries=[self.libraries[name] for name in sorted(self.libraries)],
-            warnings=self._warnings(owned),
+            warnings=[*self.useless.values(), *self._warnings(owned)],
         )
 
     def _of_this_machine(self, owned: Mapping[str, str]) -> None:

@@ -53,6 +53,13 @@ def test_a_program_that_is_not_known_is_said(tmp_path: Path) -> None:
     assert not any("python" in warning and "--add-apt" in warning for warning in found.warnings)
 
 
+def test_a_client_of_a_service_of_the_host_is_not_installed(tmp_path: Path) -> None:
+    found = captured(tmp_path, "!docker ps")
+    assert found.apt == ()
+    text = "cell 1: !docker ps will fail in a container: docker needs a service of this machine."
+    assert text in found.warnings
+
+
 def test_a_program_that_a_distribution_brings(tmp_path: Path) -> None:
     found = captured(tmp_path, "!pytest -q")
     assert found.apt == ()
