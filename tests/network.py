@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 PYPI = "https://pypi.org"
 
@@ -139,7 +139,7 @@ class _Store:
             return self._status, b"", "text/plain"
         if path in self._pages:
             return 200, self._pages[path].encode(), "text/html"
-        if (name := path.removeprefix("/files/")) in self._files:
+        if (name := unquote(path).removeprefix("/files/")) in self._files:
             return 200, self._files[name], "application/octet-stream"
         if not self._upstream:
             return 404, b"", "text/plain"

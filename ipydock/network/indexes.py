@@ -31,6 +31,7 @@ from .proxies import proxies
 from .uv import is_true, uv_settings
 
 PUBLIC = frozenset({"pypi.org", "pypi.python.org"})
+_OF_UV = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX")
 # Indexes of one project, which also have old copies of what it needs. What they alone have is
 # asked for there by name (`ipydock.capture.origins`).
 PARTIAL = frozenset({"download.pytorch.org"})
@@ -99,22 +100,23 @@ class Indexes:
             links=tuple(_unlocked(one, keys) for one in self.links),
         )
 
-    def environment(self, *, folders: bool = False) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Our environment, in which uv takes packages from where these settings say.
 
-        uv reads its own settings itself. With ``folders`` it looks into the folders that pip's
-        name as well, which only helps where no build needs to reach them.
+        uv reads its own settings itself.
         """
         env = {**ca_environment(), **proxies()}
         if self.source != "pip":
             return env
-        links = [one.whole for one in self.links] + (list(self.folders) if folders else [])
+        env = {name: value for name, value in env.items() if not name.startswith(_OF_UV)}
+        links = [one.whole for one in self.links]
         told = {
             "UV_DEFAULT_INDEX": "".join(one.whole for one in self.indexes if one.default),
             "UV_INDEX": " ".join(one.whole for one in self.indexes if not one.default),
             "UV_FIND_LINKS": ",".join(links),
             "UV_INSECURE_HOST": " ".join(self.insecure),
             "UV_NO_INDEX": "true" if self.no_index else "",
+            "UV_INDEX_STRATEGY": self.strategy,
         }
         return {**env, **{name: value for name, value in told.items() if value}}
 
@@ -273,6 +275,7 @@ def _of_pip(environ: Mapping[str, str]) -> Indexes:
         links=links,
         folders=tuple(here),
         no_index=no_index,
+        strategy=environ.get("UV_INDEX_STRATEGY", ""),
         insecure=hosts,
         source="pip" if asked or links or no_index or hosts else "",
         keyring={"disabled": "", "auto": "user"}.get(provider, "anyone"),

@@ -46,7 +46,7 @@ def pip_settings(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     variables = {
         _key(name[4:]): value
         for name, value in environ.items()
-        if name.startswith("PIP_") and value
+        if name.startswith("PIP_") and value and name != "PIP_CONFIG_FILE"
     }
     return {**found["global"], **found["install"], **variables}
 

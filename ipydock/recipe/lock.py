@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
+from ..credentials import hidden
 from ..errors import LockError
 from ..files import write_atomic
 from ..hosts import cache_folder
 from ..models import Download
-from ..network.indexes import Indexes, indexes
+from ..network.indexes import Index, Indexes, indexes
 from ..process import Cancellation, ProcessPlan, run
 from .lock_errors import explain
 
@@ -36,7 +37,8 @@ else:
     import tomli as tomllib
 
 _MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
-_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
+# An entry of a lock: a version, or a wheel by its URL.
+_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:==([^\s;\\]+)| @ (\S+\.whl)(?:#\S*)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +165,35 @@ def files(
             known,
             cancel,
         )  # fmt: skip
-        _keep(remembered, answer)
+        _keep(remembered, hidden(answer))
     return tuple(_files(item) for item in tomllib.loads(answer).get("packages", ()))
+
+
+def wheel_at(
+    index: str, pin: str, *, python: str, platform: str, cancel: Cancellation | None = None
+) -> Download | None:
+    """The wheel of a pin that fits this Python and platform, from one index and no other.
+
+    Raises:
+        LockError: the index cannot be reached, or lacks the pin.
+        Cancelled: ``cancel`` was raised.
+    """
+    alone = Indexes(indexes=(Index(index, default=True),), source="pip")
+    remembered = _remembered(("wheel", pin, python, platform), alone)
+    answer = _read(remembered)
+    if not answer:
+        answer = _compile(
+            (
+                "--format", "pylock.toml", "--no-deps", "--no-config", "--no-build",
+                "--python-version", python, "--python-platform", platform,
+            ),
+            {"requirements.in": pin},
+            alone,
+            cancel,
+        )  # fmt: skip
+        _keep(remembered, answer)
+    found = [_files(item) for item in tomllib.loads(answer).get("packages", ())]
+    return next((wheel for item in found for wheel in item.wheels), None)
 
 
 def _compile(
@@ -207,17 +236,21 @@ def _keep(remembered: Path, text: str) -> None:
 def _files(item: Mapping[str, Any]) -> LockedFiles:
     """One package of a pylock.toml (PEP 751)."""
     sdist = item.get("sdist")
+    wheels = [*item.get("wheels", ()), *([item["archive"]] if "archive" in item else [])]
+    found = tuple(_download(wheel) for wheel in wheels)
+    # Of what a URL names the version may be left out.
+    version = item.get("version") or str(parse_wheel_filename(found[0].name)[1])
     return LockedFiles(
         name=canonicalize_name(item["name"]),
-        version=str(item["version"]),
-        wheels=tuple(_download(wheel) for wheel in item.get("wheels", ())),
+        version=str(version),
+        wheels=found,
         sdist=_download(sdist) if sdist else None,
     )
 
 
 def _download(file: Mapping[str, Any]) -> Download:
-    url = without_user(str(file["url"]))
-    name = str(file.get("name") or unquote(urlsplit(url).path.rpartition("/")[2]))
+    url = without_user(str(file.get("url") or file.get("path", "")))
+    name = str(file.get("name") or _file_name(url))
     return Download(
         name=name,
         url=url,
@@ -237,8 +270,8 @@ def entries(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     pin = ""
     for line in text.splitlines(keepends=True):
-        if match := _PIN.match(line):
-            pin = f"{canonicalize_name(match[1])}=={match[2]}"
+        if named := _pin(line):
+            pin = "==".join(named)
             found[pin] = line
         elif pin and line.startswith(" "):
             found[pin] += line
@@ -267,5 +300,17 @@ def _read(path: Path) -> str:
 
 
 def _versions(text: str) -> dict[str, str]:
-    pins = (_PIN.match(line) for line in text.splitlines())
-    return {canonicalize_name(pin[1]): pin[2] for pin in pins if pin}
+    return dict(pin for pin in map(_pin, text.splitlines()) if pin)
+
+
+def _pin(line: str) -> tuple[str, str] | None:
+    """The name and version of the entry that begins with a line."""
+    match = _PIN.match(line)
+    if match is None:
+        return None
+    version = match[2] or str(parse_wheel_filename(_file_name(match[3]))[1])
+    return canonicalize_name(match[1]), version
+
+
+def _file_name(url: str) -> str:
+    return unquote(urlsplit(url).path.rpartition("/")[2])

@@ -31,8 +31,9 @@ from ..models import (
 from ..process import Cancellation
 from . import sdists
 from .custom import Custom, from_of, read
+from .elsewhere import place as place_elsewhere
 from .layers import RUNNING, Layers, scripts
-from .lock import Lock, lock, uv_machine, uv_platform
+from .lock import Lock, lock, uv_machine, uv_platform, wheel_at
 from .lock import files as files_of
 from .mounts import CA_SECRET
 from .place import layout_of
@@ -179,6 +180,7 @@ def synthesize(
         lock, python=capture.python.series, platform=platform, fresh=fresh, cancel=cancel
     )
     fitting = partial(files_of, python=capture.python.series, platform=platform, cancel=cancel)
+    place_elsewhere(wanted, capture, partial(wheel_at, **fitting.keywords))
     made = solved(wanted, solve, fitting)
     locked = made.whole
     own = _own(wanted, options)
