@@ -149,7 +149,7 @@ def dockerfile_command(notebook: Path, output: Path | None, **options: Any) -> N
     with common.progress() as progress:
         recipe = _recipe(loaded, options, engine, progress, to_build=False)
         if output is not None:
-            pipeline.save_context(recipe, loaded, output)
+            pipeline.save_context(recipe, loaded, output, on_event=progress)
     if common.as_json:
         click.echo(recipe.model_dump_json(indent=1))
     elif output is None:

@@ -73,6 +73,13 @@ recipe_options = grouped(
     click.option("--platform", metavar="OS/ARCH", help="Build for another, such as linux/arm64."),
     click.option("--add-apt", multiple=True, metavar="NAME", help="One more system package."),
     click.option("--add-pip", multiple=True, metavar="SPEC", help="One more Python package."),
+    click.option(
+        "--with",
+        "extras",
+        multiple=True,
+        type=click.Choice(["lab"]),
+        help="lab: JupyterLab, for `docker run -p 8888:8888 IMAGE lab`.",
+    ),
     click.option("--env", multiple=True, metavar="NAME=VALUE", help="An environment variable."),
     click.option(
         "--include",
@@ -81,6 +88,11 @@ recipe_options = grouped(
         help="Files to copy in as well; also above the notebook or absolute.",
     ),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Captured files to leave out."),
+    click.option(
+        "--vendor",
+        is_flag=True,
+        help="Put the wheels into the build context, so that the build needs no package index.",
+    ),
 )
 build_options = grouped(
     click.option("-t", "--tag", metavar="TAG", help="Name of the image. [default: by content]"),
@@ -143,6 +155,7 @@ def recipe_options_of(notebook: Notebook, options: Mapping[str, Any]) -> Any:
         platform=options["platform"],
         add_apt=options["add_apt"],
         add_pip=options["add_pip"],
+        extras=options["extras"],
         env=tuple(pairs),
         files=(
             *include(notebook, options["include"]),
@@ -153,6 +166,7 @@ def recipe_options_of(notebook: Notebook, options: Mapping[str, Any]) -> Any:
         instructions=options["instructions"],
         origins=options["origins"],
         notes=notes,
+        vendor=bool(options.get("vendor")),
     )
 
 

@@ -44,6 +44,7 @@ from .recipe.context import write_context
 from .recipe.parts import Part, before, divided
 from .recipe.synthesize import Options, base_of
 from .recipe.synthesize import synthesize as synthesize_recipe
+from .recipe.vendor import fetch
 
 NotebookLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Notebook
 
@@ -278,6 +279,7 @@ def build(
             chains = [] if engine.name == "venv" else recall(engine, layers)
             known = () if options.no_cache else [[Part(*row) for row in c] for c in chains]
             parts = divided(recipe, known)
+            fetch(recipe.vendored, on_event, cancel)
             write_context(recipe, notebook, context, parts)
             with indexes().secrets() as secrets:
                 image = engine.build(
@@ -497,13 +499,25 @@ async def verify_async(nb: NotebookLike, **options: Any) -> Verdict:
     return await aio.in_thread(lambda flag: verify(nb, **options, cancel=flag))
 
 
-def save_context(recipe: Recipe, nb: NotebookLike, target: Path) -> None:
+def save_context(
+    recipe: Recipe,
+    nb: NotebookLike,
+    target: Path,
+    *,
+    on_event: OnEvent = events.ignore,
+    cancel: Cancellation | None = None,
+) -> None:
     """Write the whole build context of a recipe to a folder, for ``docker build`` by hand.
 
+    What ``--vendor`` wants in it is downloaded first.
+
     Raises:
+        LockError: something cannot be downloaded.
+        Cancelled: ``cancel`` was raised.
         InputError: the folder holds files that ipydock did not write, or cannot be written.
     """
     try:
+        fetch(recipe.vendored, on_event, cancel)
         write_context(recipe, load(nb), target)
     except OSError as error:
         raise InputError(

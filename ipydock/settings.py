@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 PYPROJECT = "pyproject.toml"
 _ROOTS = (".git", ".hg", ".jj")  # what tells that a project goes no higher
-_LISTS = ("add_apt", "add_pip", "include", "exclude")
+_LISTS = ("add_apt", "add_pip", "extras", "include", "exclude")
 _SINGLE = ("base", "platform", "tag", "network", "memory", "cpus", "timeout")
 _DEFAULTS = {"network": "off", "timeout": 1800.0}
 # How a value of each type is written, by the error that pydantic has for another.
@@ -43,7 +43,7 @@ _FORMS = {
     "string_type": 'text in quotes, such as {key} = "{value}"',
     "float_type": "a number",
     "dict_type": 'a table, such as {key} = {{ NAME = "VALUE" }}',
-    "literal_error": '"on" or "off"',
+    "literal_error": "{expected}",
     "greater_than": "more than 0",
     "greater_than_equal": "0 or more",
 }
@@ -67,6 +67,7 @@ class ProjectSettings(BaseModel):
     platform: str | None = None
     add_apt: list[str] = []
     add_pip: list[str] = []
+    extras: list[Literal["lab"]] = Field(default=[], alias="with")
     env: dict[str, str] = {}
     include: list[str] = []
     exclude: list[str] = []
@@ -237,14 +238,16 @@ def _wrong(origin: str, error: ValidationError) -> InputError:
     first = error.errors()[0]
     key = printable(".".join(map(str, first["loc"])))[:60]
     if first["type"] == "extra_forbidden":
-        known = [name.replace("_", "-") for name in ProjectSettings.model_fields]
+        known = [str(field.alias) for field in ProjectSettings.model_fields.values()]
         near = difflib.get_close_matches(key, known, n=1)
         return InputError(
             f"{origin} has no setting {key!r}.",
             hint=f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(known))}.",
         )
     given = printable(str(first["input"]))[:40]
-    form = _FORMS.get(first["type"], first["msg"]).format(key=key, value=given)
+    choices = str(first.get("ctx", {}).get("expected", "")).replace("'", '"').split(" or ")
+    words = {"key": key, "value": given, "expected": " or ".join(reversed(choices))}
+    form = _FORMS.get(first["type"], first["msg"]).format(**words)
     return InputError(f"{origin}: {key} is {given!r}.", hint=f"It should be {form}.")
 
 

@@ -20,10 +20,11 @@ from ..files import (
     sha256,
     write_atomic,
 )
-from ..layout import COPIED, DATA, NOTEBOOK, PACKAGES, PROJECT, ROOT, in_context, is_system
+from ..layout import COPIED, DATA, NOTEBOOK, PACKAGES, PROJECT, ROOT, WHEELS, in_context, is_system
 from ..models import ContextFile, LocalPackage, Recipe, SourceFile
 from ..notebook import Notebook, attached, digest, stripped
 from ..wheelmaking import EPOCH
+from . import vendor
 from .parts import Part, texts, whole
 
 
@@ -213,6 +214,9 @@ def _fill(
         _copy(notebook.folder.resolve() / file.path, target, file)
     for package in recipe.local_packages:
         _copy_package(notebook.folder.resolve(), package, folder / PACKAGES / package.distribution)
+    vendor.put(recipe.vendored, folder)
+    for wheel in (folder / WHEELS).glob("*"):
+        _readable(wheel)
     _write(folder / NOTEBOOK / recipe.notebook, stripped(notebook.node))
     for name, text in (*written, (".dockerignore", recipe.dockerignore)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

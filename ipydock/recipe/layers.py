@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 
 from ..files import CONTEXT_HEADING
 from ..layout import DATA, NOTEBOOK, PROJECT, ROOT, SCRIPTS, in_context
-from ..models import ContextFile, LocalPackage, Package, SystemPackage
-from . import local, sdists
+from ..models import ContextFile, Download, LocalPackage, Package, SystemPackage
+from . import local, sdists, vendor
 from .custom import Custom
 from .instructions import Comment, Copy, Dockerfile, Exec, From, Pairs, Run, Simple
 from .mounts import CA_FILE, CA_SECRET, CACHE, SETTINGS, SETTINGS_FILE, UV
@@ -56,20 +56,19 @@ def modules_name(number: int) -> str:
     return f"modules.{number}.txt" if number else "modules.txt"
 
 
-def packages_run(number: int) -> Run:
+def packages_run(number: int, *, vendored: bool = False) -> Run:
     """The layer that installs a lock, see `ipydock.recipe.parts`."""
+    settings = "" if vendored else f"UV_CONFIG_FILE={SETTINGS_FILE} "
+    where = f"{vendor.ALONE} --no-cache" if vendored else "--system-certs"
     return Run(
         (
-            f"UV_CONFIG_FILE={SETTINGS_FILE} UV_LINK_MODE=copy \\\n"
-            "      /opt/uv/uv pip install --system --system-certs \\\n"
+            f"{settings}UV_LINK_MODE=copy \\\n"
+            f"      /opt/uv/uv pip install --system {where} \\\n"
             "      --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock",
             "python3 /tmp/bytecode.py < /tmp/modules.txt",
         ),
         mounts=(
-            CA_SECRET,
-            CACHE,
-            UV,
-            SETTINGS,
+            *((UV, vendor.MOUNT) if vendored else (CA_SECRET, CACHE, UV, SETTINGS)),
             f"type=bind,source={lock_name(number)},target=/tmp/requirements.lock",
             f"type=bind,source={modules_name(number)},target=/tmp/modules.txt",
             f"type=bind,source={SCRIPTS}/bytecode.py,target=/tmp/bytecode.py",
@@ -85,6 +84,7 @@ class Layers:
     for the base and for variables, where it was not the command line. ``local_packages`` are built
     in a stage of their own, with what ``texts`` pins, and so are the source distributions whose
     versions are in ``sourced``; ``added_apt`` are the system packages that the user named.
+    ``vendored`` is the wheel of uv, where it and all others lie in the context.
     """
 
     notebook: str
@@ -103,6 +103,7 @@ class Layers:
     sourced: Mapping[str, str] = field(default_factory=dict)
     added_apt: Sequence[str] = ()
     texts: Sequence[tuple[str, str]] = ()
+    vendored: Download | None = None
 
     def dockerfile(self) -> Dockerfile:
         """The Dockerfile, each line with its reason."""
@@ -120,9 +121,17 @@ class Layers:
                 )
             )
         )
-        out.add(*self._uv())
+        out.add(*(vendor.uv_stage(self.base, self.vendored) if self.vendored else self._uv()))
         out.extend(sdists.stage(self.base, self.sourced, self.added_apt))
-        out.extend(local.stage(self.base, self.local_packages, [name for name, _ in self.texts]))
+        out.extend(
+            local.stage(
+                self.base,
+                self.local_packages,
+                [name for name, _ in self.texts],
+                self.added_apt,
+                vendored=self.vendored is not None,
+            )
+        )
         out.add(*_reason(self.base_reason), From(self.base))
         out.extend(self.custom.first)
         out.add(*self._user())
@@ -177,7 +186,7 @@ class Layers:
     def _system(self) -> tuple[Comment, Comment, Run]:
         return (
             Comment(("System packages:", *_aligned((p.name, p.reason) for p in self.apt))),
-            *local.apt_run(package.name for package in self.apt),
+            *local.apt_run((p.name for p in self.apt), vendored=self.vendored is not None),
         )
 
     def _python(self) -> tuple[Comment, Run]:
@@ -194,7 +203,7 @@ class Layers:
                     "What the notebook imports (modules.txt) is compiled to bytecode.",
                 )
             ),
-            packages_run(0),
+            packages_run(0, vendored=self.vendored is not None),
         )
 
     def _user(self) -> tuple[Comment | Run, ...]:

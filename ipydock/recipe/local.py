@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from ..layout import PACKAGES, SCRIPTS
 from ..models import LocalPackage
 from ..wheelmaking import commit_of, settings
+from . import vendor
 from .instructions import Comment, Copy, From, Instruction, Run, one_line
 from .mounts import CA_SECRET, CACHE, SETTINGS, SETTINGS_FILE, UV
 
@@ -54,7 +55,12 @@ def tools(packages: Iterable[LocalPackage]) -> tuple[str, ...]:
 
 
 def stage(
-    base: str, packages: Sequence[LocalPackage], locked: Iterable[str], added: Sequence[str] = ()
+    base: str,
+    packages: Sequence[LocalPackage],
+    locked: Iterable[str],
+    added: Sequence[str] = (),
+    *,
+    vendored: bool = False,
 ) -> list[tuple[Instruction, ...]]:
     """The stage that builds them, as paragraphs of the Dockerfile; none where there are none.
 
@@ -62,7 +68,8 @@ def stage(
         base: the image's own base, so that the Python is the same.
         packages: what is to be built.
         locked: the names of the context's files that pin build requirements.
-        added: further system packages that the build may need.
+        added: the user's own system packages, which may be what the build needs.
+        vendored: all that is downloaded lies in the context.
     """
     if not packages:
         return []
@@ -73,22 +80,31 @@ def stage(
     paragraphs: list[tuple[Instruction, ...]] = [(Comment(tuple(built)), From(base, STAGE))]
     needed = tools(packages)
     if needed:
-        paragraphs.append(apt_run(sorted({*needed, *added})))
+        paragraphs.append(apt_run(sorted({*needed, *added}), vendored=vendored))
     known = frozenset(locked)
-    return [*paragraphs, *(_built(package, lock_name(package) in known) for package in packages)]
+    return [
+        *paragraphs,
+        *(_built(package, lock_name(package) in known, vendored) for package in packages),
+    ]
 
 
-def apt_run(names: Iterable[str]) -> tuple[Comment, Run]:
-    """Install system packages, as the image's own are."""
-    listed = " \\\n      ".join(names)
+def apt_run(names: Iterable[str], *, vendored: bool = False) -> tuple[Comment, Run]:
+    """Install system packages, as the image's own are; if ``vendored``, only where one is not there
+    yet, so that a base which has them all needs no network."""
+    named = list(names)
+    listed = " \\\n      ".join(named)
+    there = ""
+    if vendored:
+        plain = " ".join(name.partition("=")[0] for name in named)
+        there = f"dpkg -s {plain} > /dev/null 2>&1 || \\\n    "
     return (
         # The versions of a stable release move only for security fixes, and old ones vanish
         # from the mirrors: pinning them would break the build, not repeat it.
         Comment(("hadolint ignore=DL3008",)),
         Run(
             (
-                "apt-get update",
-                f"apt-get install -y --no-install-recommends \\\n      {listed}",
+                f"{there}apt-get update",
+                f"{there}apt-get install -y --no-install-recommends \\\n      {listed}",
                 # Logs and the linker's notes hold the time of the build.
                 "rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log \\\n"
                 "      /var/cache/ldconfig/aux-cache",
@@ -98,7 +114,7 @@ def apt_run(names: Iterable[str]) -> tuple[Comment, Run]:
     )
 
 
-def _built(package: LocalPackage, locked: bool) -> tuple[Instruction, ...]:
+def _built(package: LocalPackage, locked: bool, vendored: bool) -> tuple[Instruction, ...]:
     name = package.distribution
     title = f"{name} {one_line(package.version, 40)}"
     if package.archive.endswith(".whl"):
@@ -109,11 +125,13 @@ def _built(package: LocalPackage, locked: bool) -> tuple[Instruction, ...]:
         )
     source = f"/src/{name}"
     pins = f"type=bind,source={lock_name(package)},target=/tmp/build.lock"
-    words = ["/opt/uv/uv build --wheel --system-certs --no-sources --python python3"]
+    words = ["/opt/uv/uv build --wheel --no-sources --python python3"]
+    words += [f"{vendor.ALONE} --no-cache"] if vendored else ["--system-certs"]
     words += ["--build-constraints /tmp/build.lock"] if locked else []
-    told = (("UV_CONFIG_FILE", SETTINGS_FILE), *settings(package))
+    told = (*(() if vendored else (("UV_CONFIG_FILE", SETTINGS_FILE),)), *settings(package))
     asked = [f"{key}={shlex.quote(value)}" for key, value in told]
-    mounts = (CA_SECRET, CACHE, UV, SETTINGS, *([pins] if locked else []))
+    needed = (UV, vendor.MOUNT) if vendored else (CA_SECRET, CACHE, UV, SETTINGS)
+    mounts = (*needed, *([pins] if locked else []))
     if package.url is None:
         target = shlex.quote(posixpath.join(source, package.archive))
         command = " \\\n      ".join([*asked, *words, f"--out-dir /wheels {target}"])

@@ -56,7 +56,7 @@ def divided(recipe: Recipe, chains: Iterable[Sequence[Part]]) -> tuple[Part, ...
 
 def before(recipe: Recipe) -> str:
     """What the Dockerfile says before the packages: on the same, the same layers can be kept."""
-    text = recipe.dockerfile.partition(str(packages_run(0)))[0]
+    text = recipe.dockerfile.partition(_run(recipe, 0))[0]
     text = text[text.rindex("\nFROM ") :]  # other stages are not what the layers stand on
     lines = (line for line in text.splitlines() if line and not line.startswith("#"))
     return "\n".join((recipe.platform or "", UV_VERSION, *lines))
@@ -64,13 +64,17 @@ def before(recipe: Recipe) -> str:
 
 def texts(recipe: Recipe, parts: Sequence[Part]) -> list[tuple[str, str]]:
     """The files of the build context that hold text, as names and contents."""
-    runs = "\n\n".join(str(packages_run(number)) for number in range(len(parts)))
-    files = [("Dockerfile", recipe.dockerfile.replace(str(packages_run(0)), runs, 1))]
+    runs = "\n\n".join(_run(recipe, number) for number in range(len(parts)))
+    files = [("Dockerfile", recipe.dockerfile.replace(_run(recipe, 0), runs, 1))]
     for number, part in enumerate(parts):
         files.append((lock_name(number), part.lock))
         files.append((modules_name(number), "".join(f"{name}\n" for name in part.modules)))
     files.extend((f"scripts/{name}", text) for name, text in recipe.scripts)
     return [*files, *recipe.texts]
+
+
+def _run(recipe: Recipe, number: int) -> str:
+    return str(packages_run(number, vendored=bool(recipe.vendored)))
 
 
 def _fitting(pins: dict[str, str], chain: Sequence[Part]) -> tuple[Part, ...]:

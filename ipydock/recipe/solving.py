@@ -8,9 +8,10 @@ from functools import partial
 
 from packaging.utils import canonicalize_name
 
-from ..errors import LockError
-from ..models import Capture, LocalPackage
-from . import local
+from ..errors import InputError, LockError
+from ..models import Capture, Download, LocalPackage
+from . import local, vendor
+from .layers import UV_VERSION
 from .lock import Lock, LockedFiles, entries
 from .wanted import Wanted
 
@@ -96,6 +97,52 @@ def _drop(wanted: Wanted, name: str, why: str) -> None:
         f"name one that fits with --add-pip '{name}==VERSION'."
     )
     wanted.drop(name)
+
+
+def vendored(
+    made: Solved,
+    own: Sequence[LocalPackage],
+    texts: Sequence[tuple[str, str]],
+    files: Files,
+    *,
+    python: str,
+    machine: str,
+) -> tuple[Download, tuple[Download, ...]]:
+    """The wheel of uv, and all that a build installs or builds with, by name.
+
+    Args:
+        made: the locks of what is installed.
+        own: packages that came from no index.
+        texts: as `build_locks` returns them.
+        files: `ipydock.recipe.lock.files` for the image's Python and platform.
+        python: interpreter series.
+        machine: as wheels call it.
+
+    Raises:
+        InputError: something has no wheel, or has to be fetched by the build.
+    """
+    names = {path for path, _ in texts}
+    for package in own:
+        if package.url is not None:
+            raise InputError(
+                f"{package.distribution} cannot be vendored: it comes from a repository, "
+                f"{package.url.partition('@')[0]}.",
+                hint="Clone that and install it from the clone (pip install -e FOLDER), so that "
+                "its source goes into the context, or leave --vendor out.",
+            )
+        if local.lock_name(package) not in names and not package.archive.endswith(".whl"):
+            raise InputError(
+                f"{package.distribution} cannot be vendored: it is not known what builds it.",
+                hint="Install it from a folder or from a wheel, or leave --vendor out.",
+            )
+    fit = partial(vendor.chosen, python=python, machine=machine)
+    wheels = {one.name: one for one in fit(files(made.whole.text))}
+    for path, text in texts:
+        if path.endswith(".lock"):
+            wheels |= {one.name: one for one in fit(files(text))}
+    uv = fit(files(f"uv=={UV_VERSION}"))[0]
+    wheels[uv.name] = uv
+    return uv, tuple(wheels[name] for name in sorted(wheels))
 
 
 def build_locks(

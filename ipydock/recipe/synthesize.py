@@ -22,6 +22,7 @@ from ..models import (
     Capture,
     ContextFile,
     DataFile,
+    Download,
     InstructionCell,
     LocalPackage,
     Recipe,
@@ -29,7 +30,7 @@ from ..models import (
     SystemPackage,
 )
 from ..process import Cancellation
-from . import sdists
+from . import local, sdists, vendor
 from .custom import Custom, from_of, read
 from .elsewhere import place as place_elsewhere
 from .layers import RUNNING, Layers, scripts
@@ -37,8 +38,8 @@ from .lock import Lock, lock, uv_machine, uv_platform, wheel_at
 from .lock import files as files_of
 from .mounts import CA_SECRET
 from .place import layout_of
-from .solving import build_locks, solved
-from .wanted import Wanted, choose
+from .solving import build_locks, solved, vendored
+from .wanted import EXTRA_MODULES, EXTRAS, Wanted, choose
 
 # Debian Policy 5.6.1 and 5.6.12: a name, an architecture, a version.
 _APT_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
@@ -76,8 +77,9 @@ class Options:
     ``linux/arm64``, where it is not that of the capture; ``system`` is what the packages are locked
     for where that is not Linux. ``instructions`` are Dockerfile instructions of settings, which
     come before those of the capture's cells; what any of them copies is among ``files``, of the
-    kind ``copied``. ``origins`` tells who asked for what, as ``(option, value) -> origin``, where
-    it was not the command line; ``notes`` are warnings to pass on.
+    kind ``copied``. ``extras`` are words of ``--with``. ``origins`` tells who asked for what, as
+    ``(option, value) -> origin``, where it was not the command line; ``notes`` are warnings to pass
+    on.
 
     Raises:
         InputError: something is not a valid name of its kind.
@@ -93,8 +95,10 @@ class Options:
     platform: str | None = None
     system: str = "linux"
     instructions: tuple[InstructionCell, ...] = ()
+    extras: tuple[str, ...] = ()
     origins: Mapping[tuple[str, str], str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    vendor: bool = False
 
     def __post_init__(self) -> None:
         for name in self.add_apt:
@@ -127,6 +131,12 @@ class Options:
                 f"{self.platform!r} is not a platform that ipydock builds for.",
                 hint="Write linux/amd64 or linux/arm64.",
             )
+        for word in self.extras:
+            if word not in EXTRAS:
+                raise InputError(
+                    f"There is nothing called {word!r} to add.",
+                    hint=f"There is {', '.join(EXTRAS)}.",
+                )
         if self.base and not _BASE.fullmatch(self.base):
             raise InputError(
                 f"{self.base!r} is not an image reference.",
@@ -173,7 +183,9 @@ def synthesize(
     given = [file for file in options.files if file.kind == "copied"]
     custom = read((*options.instructions, *capture.instructions), given, CA_SECRET)
     machine = uv_machine(_machine(capture, options))
-    wanted = choose(capture, options.add_pip, options.origins, machine=machine)
+    wanted = choose(
+        capture, options.add_pip, options.origins, machine=machine, extras=options.extras
+    )
     wanted.warnings += (*options.notes, *custom.warnings)
     platform = uv_platform(_machine(capture, options), options.system)
     solve = partial(
@@ -185,6 +197,12 @@ def synthesize(
     locked = made.whole
     own = _own(wanted, options)
     texts = build_locks(capture, own, wanted, solve)
+    uv: Download | None = None
+    wheels: tuple[Download, ...] = ()
+    if options.vendor:
+        uv, wheels = vendored(
+            made, own, texts, fitting, python=capture.python.series, machine=machine
+        )
     for name in sorted(wanted.packages.keys() - locked.versions.keys()):
         wanted.warnings.append(f"{name} is not for this platform, so it is left out.")
         wanted.drop(name)
@@ -193,6 +211,12 @@ def synthesize(
         for name, package in sorted(wanted.packages.items())
     ]
     apt = _apt(capture, options, made.sourced)
+    if options.vendor and (needed := sorted({*(p.name for p in apt), *local.tools(own)})):
+        wanted.warnings.append(
+            f"The build still needs Debian's mirror, for {', '.join(needed)}: --vendor puts Python "
+            "packages into the context and no system packages. A base that has them already "
+            "(--base IMAGE) needs no network."
+        )
     files = _files(capture, options)
     place = layout_of(files, capture.folder, options.folder)
     wanted.warnings += place.warnings
@@ -217,6 +241,7 @@ def synthesize(
         ],
         local_packages=own,
         sourced=made.sourced,
+        vendored=uv,
         added_apt=options.add_apt,
         texts=texts,
     )
@@ -231,11 +256,20 @@ def synthesize(
         packages=tuple(sorted((*packages, *wanted.built), key=lambda package: package.name)),
         apt=apt,
         files=(*files, *given),
-        modules=tuple(sorted({*RUNNING, *capture.modules})),
+        modules=tuple(
+            sorted(
+                {*RUNNING, *capture.modules, *(m for w in options.extras for m in EXTRA_MODULES[w])}
+            )
+        ),
         scripts=scripts(),
         local_packages=own,
         sdists=made.sdists,
-        texts=(*texts, *(((SDISTS, made.sdists),) if made.sdists else ())),
+        texts=(
+            *texts,
+            *(((SDISTS, made.sdists),) if made.sdists else ()),
+            *((vendor.sums(wheels),) if wheels else ()),
+        ),
+        vendored=wheels,
         workdir=place.workdir,
         folder=place.folder,
         platform=options.platform,

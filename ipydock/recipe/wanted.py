@@ -20,6 +20,15 @@ ADDED = (
     ("ipykernel", "the notebook's kernel"),
     ("nbclient", "lets `docker run` execute the notebook"),
 )
+# What --with adds, by its word.
+EXTRAS = {"lab": ("jupyterlab", "JupyterLab, for `docker run -p 8888:8888 IMAGE lab`")}
+# The modules that it starts with: those that JupyterLab's server loads by their names.
+EXTRA_MODULES = {
+    "lab": (
+        *("jupyter_lsp.extension", "jupyter_server.serverapp", "jupyter_server_terminals.app"),
+        *("jupyterlab.labapp", "jupyterlab_server.handlers", "notebook_shim.nbserver"),
+    )
+}
 
 
 @dataclass(slots=True)
@@ -60,11 +69,13 @@ def choose(
     origins: Mapping[tuple[str, str], str],
     *,
     machine: str = "",
+    extras: Iterable[str] = (),
 ) -> Wanted:
     """What to lock for a capture; the user's own specifiers (``--add-pip``) have the last word.
 
     ``origins`` tells who asked for them where it was not the command line, see `Options`;
-    ``machine`` is what the image is for, such as ``aarch64``, the captured one by default.
+    ``machine`` is what the image is for, such as ``aarch64``, the captured one by default;
+    ``extras`` are words of `EXTRAS`.
     """
     wanted = Wanted()
     for text in add_pip:
@@ -85,7 +96,7 @@ def choose(
         wanted.add(f"{name}=={loaded.version}", package)
     for package in needed:
         wanted.add(f"{package.name}=={package.version}", package)
-    for name, reason in ADDED:
+    for name, reason in (*ADDED, *(EXTRAS[word] for word in extras)):
         if name in wanted.excluded:
             continue
         wanted.add(name, Package(name=name, version=None, reason=reason))

@@ -110,7 +110,8 @@ def test_what_is_installed_here_may_be_built_from_source(
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "links"))
     mine = samples.requested("mine", "ipydock-test-mine", "1.0")
     recipe = synthesize(samples.capture(requested=(mine,), closure=()), Options(base=BASE))
-    assert "ipydock-test-mine==1.0" in recipe.lock
+    assert "ipydock-test-mine==1.0" in recipe.sdists
+    assert "ipydock-test-mine" not in recipe.lock
     assert ran.exists()
 
 

@@ -11,6 +11,7 @@ docker run IMAGE PROGRAM ...                 any other program
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -18,8 +19,10 @@ import sys
 from typing import Any, NoReturn
 
 OUT = "/out"
-PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
-PASSED_ON += (signal.SIGUSR2, signal.SIGWINCH)
+PASSED_ON = (
+    *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT),
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH),
+)
 
 
 def say(text: str) -> None:
@@ -48,10 +51,8 @@ def be_init() -> None:
         return
 
     def pass_on(number: int, _frame: Any) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
             os.kill(worker, number)
-        except ProcessLookupError:
-            pass  # it has just ended
 
     for number in PASSED_ON:
         signal.signal(number, pass_on)
@@ -66,10 +67,8 @@ def be_init() -> None:
 def take_terminal() -> None:
     """Make this process's group the one that the terminal talks to, if there is a terminal."""
     before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    try:
+    with contextlib.suppress(OSError):  # standard input is none
         os.tcsetpgrp(0, os.getpgrp())
-    except OSError:
-        pass  # standard input is none
     signal.signal(signal.SIGTTOU, before)
 
 
