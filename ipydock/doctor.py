@@ -5,17 +5,21 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from . import __version__
+from .credentials import hidden
 from .engine.capabilities import ENOUGH_DISK
 from .engine.interface import Engine
 from .engine.select import NAMES, connect
 from .errors import EngineError, IpydockError
 from .hosts import ca_bundle, cache_folder
+from .network.indexes import indexes
+from .network.proxies import proxies
 
 BASE = "python:3.12-slim-bookworm"  # any base will do
 
@@ -45,6 +49,7 @@ def examine() -> list[Finding]:
     return [
         *(finding for name in NAMES for finding in _engine(name)),
         _index(),
+        *_proxy(),
         _disk(),
         _certificates(),
         Finding("ipydock", ok=True, says=__version__),
@@ -96,11 +101,23 @@ def _index() -> Finding:
     from .recipe.lock import lock, uv_platform
 
     try:
-        locked = lock(["nbformat"], [], python="3.12", platform=uv_platform("x86_64"))
+        known = indexes()
+        platform = uv_platform("x86_64")
+        locked = lock(["nbformat"], [], python="3.12", platform=platform, fresh=True)
     except IpydockError as error:
         return Finding("package index", ok=False, says=error.message, mend=error.hint)
-    return Finding(
-        "package index", ok=True, says=f"reachable (nbformat {locked.versions['nbformat']})"
+    hosts = [urlsplit(one.url).netloc for one in known.indexes]
+    where = f"; {known.source}'s settings name {', '.join(hosts)}" if hosts else ""
+    says = f"reachable (nbformat {locked.versions['nbformat']}){where}"
+    if known.folders:
+        says += f"; a build does not reach {', '.join(known.folders)}"
+    return Finding("package index", ok=True, says=says)
+
+
+def _proxy() -> list[Finding]:
+    found = sorted({hidden(url) for name, url in proxies().items() if name == name.lower()})
+    return (
+        [Finding("proxies", ok=True, says=f"{', '.join(found)}, for builds too")] if found else []
     )
 
 
