@@ -113,15 +113,16 @@ def run_notebook(name: str) -> int:
     code = 0
     try:
         asyncio.run(client.async_execute())
-    except asyncio.CancelledError:
-        say("Stopped; what was executed by then is handed over.")
-        code = 128 + stopped[0]
     except CellExecutionError as error:
         say(f"A cell raised {error.ename}: {error.evalue}")
         code = 1
-    except DeadKernelError:
-        say("The kernel died; `docker inspect` tells whether memory ran out (OOMKilled).")
-        code = 1
+    except (asyncio.CancelledError, DeadKernelError):  # nbclient takes the one for the other
+        if stopped:
+            say("Stopped; what was executed by then is handed over.")
+            code = 128 + stopped[0]
+        else:
+            say("The kernel died; `docker inspect` tells whether memory ran out (OOMKilled).")
+            code = 1
     hand_over(notebook, os.path.basename(name))
     return code
 
