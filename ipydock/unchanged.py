@@ -92,6 +92,9 @@ def inputs(notebook: Path, recipe: Recipe, python: str) -> set[Path]:
         recipe: what it came to.
         python: the interpreter whose packages were captured.
     """
+    from .network.pip import pip_files
+    from .network.uv import uv_files
+
     folder = notebook.absolute().parent
     files = {folder / file.path for file in recipe.files}
     files |= {folder / own.path / file.path for own in recipe.local_packages for file in own.files}
@@ -105,6 +108,7 @@ def inputs(notebook: Path, recipe: Recipe, python: str) -> set[Path]:
         for name in ("site-packages", "dist-packages"):
             found.add(root / "lib" / f"python{recipe.python.series}" / name)
     found |= {program, program.resolve(), cache_folder() / "pins.json"}
+    found |= {*pip_files(os.environ), *uv_files(os.environ)}
     return found | {Path(os.environ.get("DOCKER_CONFIG") or home / ".docker") / "config.json"}
 
 

@@ -26,7 +26,7 @@ def pip_settings(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """
     environ = os.environ if environ is None else environ
     found: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
-    for path in _files(environ):
+    for path in pip_files(environ):
         # pip's own values hold percent signs (in passwords), so nothing is interpolated.
         parser = configparser.RawConfigParser()
         try:
@@ -55,7 +55,8 @@ def _key(name: str) -> str:
     return name.lower().replace("_", "-").removeprefix("--")
 
 
-def _files(environ: Mapping[str, str]) -> Iterator[Path]:
+def pip_files(environ: Mapping[str, str]) -> Iterator[Path]:
+    """The files of settings that pip looks for, there or not; later ones have the last word."""
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:  # pip's way of saying: none
         return

@@ -32,7 +32,7 @@ def uv_settings(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     """
     environ = os.environ if environ is None else environ
     found: dict[str, Any] = {}
-    for path in _files(environ):
+    for path in uv_files(environ):
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -60,7 +60,8 @@ def is_true(value: str | None) -> bool:
     return (value or "").strip().lower() in _TRUE
 
 
-def _files(environ: Mapping[str, str]) -> Iterator[Path]:
+def uv_files(environ: Mapping[str, str]) -> Iterator[Path]:
+    """The files of settings that uv looks for, there or not; what earlier ones say goes first."""
     if named := environ.get("UV_CONFIG_FILE"):
         yield Path(named)
         return
@@ -70,8 +71,6 @@ def _files(environ: Mapping[str, str]) -> Iterator[Path]:
     yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config", "uv", "uv.toml")
     folders = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(os.pathsep)
     system = [Path(folder, "uv", "uv.toml") for folder in folders if folder]
+    system.append(Path("/etc/uv/uv.toml"))
     # uv takes the first of these that is there.
-    for path in (*system, Path("/etc/uv/uv.toml")):
-        if path.is_file():
-            yield path
-            return
+    yield next((path for path in system if path.is_file()), system[-1])
