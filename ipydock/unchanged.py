@@ -97,6 +97,8 @@ def inputs(notebook: Path, recipe: Recipe, python: str) -> set[Path]:
 
     folder = notebook.absolute().parent
     files = {folder / file.path for file in recipe.files}
+    for package in recipe.local_packages:
+        files |= {folder / package.path / file.path for file in package.files}
     files |= {folder / own.path / file.path for own in recipe.local_packages for file in own.files}
     found = {notebook.absolute(), folder, *files, *(file.parent for file in files)}
     found |= {above / "pyproject.toml" for above in (folder, *folder.parents)}
