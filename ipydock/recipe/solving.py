@@ -145,6 +145,15 @@ def vendored(
     return uv, tuple(wheels[name] for name in sorted(wheels))
 
 
+def by_version(text: str) -> str:
+    """A lock in which what is named by a URL is named by its version, as a folder has it."""
+    for pin, entry in entries(text).items():
+        first, _, rest = entry.partition("\n")
+        if " @ " in first:
+            text = text.replace(entry, f"{pin} \\\n{rest}", 1)
+    return text
+
+
 def build_locks(
     capture: Capture, own: Sequence[LocalPackage], wanted: Wanted, solve: Solve
 ) -> tuple[tuple[str, str], ...]:

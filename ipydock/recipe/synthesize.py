@@ -38,7 +38,7 @@ from .lock import Lock, lock, uv_machine, uv_platform, wheel_at
 from .lock import files as files_of
 from .mounts import CA_SECRET
 from .place import layout_of
-from .solving import build_locks, solved, vendored
+from .solving import build_locks, by_version, solved, vendored
 from .wanted import EXTRA_MODULES, EXTRAS, Wanted, choose
 
 # Debian Policy 5.6.1 and 5.6.12: a name, an architecture, a version.
@@ -251,7 +251,7 @@ def synthesize(
         base=base,
         python=capture.python,
         dockerfile=str(layers.dockerfile()),
-        lock=_lock_header(capture, options) + made.text,
+        lock=_lock_header(capture, options) + (by_version(made.text) if wheels else made.text),
         dockerignore=DOCKERIGNORE,
         packages=tuple(sorted((*packages, *wanted.built), key=lambda package: package.name)),
         apt=apt,

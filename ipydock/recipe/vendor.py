@@ -231,6 +231,8 @@ def _download(
         part.replace(target)
     except (OSError, urllib.error.URLError) as error:
         reason = getattr(error, "reason", None) or str(error)
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it is the answer as well
         raise LockError(
             f"{file.name} cannot be downloaded from {host}: {reason}.",
             hint="Check the network, proxy and certificates; `ipydock doctor` tells.",
