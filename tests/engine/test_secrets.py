@@ -291,7 +291,7 @@ def test_podman_takes_packages_from_pip_conf_and_netrc(
     assert not tainted(tmp_path / "cache")
 
 
-def test_a_password_that_is_wrong_in_the_build(tmp_path: Path, small: Path) -> None:
+def test_a_password_that_is_wrong_in_the_build(tmp_path: Path, small: Path, sdk: Any) -> None:
     login = f"bob:{MARK}"
     words = (small, "--engine", "docker", "--add-pip", "acme")
     with network.index(ACME, login=login) as corp:
@@ -317,6 +317,7 @@ def test_a_password_that_is_wrong_in_the_build(tmp_path: Path, small: Path) -> N
             check=False,
         )
         assert by_hand.returncode == 0, by_hand.stderr
+        sdk.images.remove("ipydock-by-hand")
         assert "/files/acme-1.0-py3-none-any.whl" in corp.asked
         assert "uv" in corp.projects()  # which the build fetches itself, and there first
         # The lock is remembered; now the password changes.
