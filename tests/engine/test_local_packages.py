@@ -54,8 +54,8 @@ def backed(folder: Path, kind: str) -> Path:
 def environment(folder: Path, *requirements: str) -> Path:
     """The interpreter of a new environment that can run notebooks."""
     program = uv.find_uv_bin()
-    subprocess.run([program, "venv", "-q", "--python", sys.executable, folder], check=True)
-    install = [program, "pip", "install", "-q", "--python", folder, "ipykernel", *requirements]
+    subprocess.run([program, "venv", "-q", "--python", sys.executable, str(folder)], check=True)
+    install = [program, "pip", "install", "-q", "--python", str(folder), "ipykernel", *requirements]
     subprocess.run(install, check=True)
     return folder / "bin" / "python"
 
