@@ -109,6 +109,12 @@ def _client(address: str, endpoint: Endpoint) -> tuple[Any, bool]:
             hint="Start Docker (or set DOCKER_HOST), or use --engine venv, which needs none.",
             evidence=str(error),
         ) from error
+    except ValueError as error:  # of the SDK, for an `auth` that is not base64
+        raise EngineError(
+            f"The docker client's settings cannot be read: {error}.",
+            hint="Mend config.json in ~/.docker (or DOCKER_CONFIG); `docker login` writes its "
+            "`auths` anew.",
+        ) from error
 
 
 def _tls(endpoint: Endpoint) -> Any:

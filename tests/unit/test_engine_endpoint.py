@@ -107,6 +107,20 @@ def test_an_engine_that_is_away_leaves_no_socket_open(tmp_path: Path) -> None:
             assert not [w for w in caught if issubclass(w.category, ResourceWarning)]
 
 
+def test_settings_of_the_client_that_cannot_be_read(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(config))
+    (config / "config.json").write_text('{"auths": {"registry.test": {"auth": "no base64!"}}}')
+    address = f"unix://{tmp_path / 'engine'}"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "engine"))
+        listener.listen()
+        with pytest.raises(EngineError, match="settings cannot be read") as caught:
+            Connection(Endpoint(address, "DOCKER_HOST"))
+    assert "docker login" in caught.value.hint
+
+
 def test_each_connection_of_a_dial_is_a_process_which_ends_with_it(tmp_path: Path) -> None:
     code = (
         "import sys; print('hello', file=sys.stderr, flush=True); "
