@@ -30,8 +30,9 @@ def settings(package: LocalPackage) -> Iterator[tuple[str, str]]:
         version = str(Version(package.version))
     except InvalidVersion:
         return
-    name = re.sub(r"[-_.]+", "_", package.distribution).upper()
-    yield f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{name}", version
+    # Asked for in ways that its requirements need not tell (setup_requires). There is one with the
+    # distribution's name at its end, too, which hatch-vcs does not know.
+    yield "SETUPTOOLS_SCM_PRETEND_VERSION", version
     asked = {re.split(r"[^A-Za-z0-9._-]", one)[0].lower() for one in package.build_requires}
     for tool, variable in _TOLD.items():
         if tool in asked:

@@ -64,7 +64,7 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=bind,source=packages/my-fast.lock,target=/tmp/build.lock \
     UV_CONFIG_FILE=/opt/uv/uv.toml \
       SOURCE_DATE_EPOCH=315532800 \
-      SETUPTOOLS_SCM_PRETEND_VERSION_FOR_MY_FAST=1.2.dev3+g1 \
+      SETUPTOOLS_SCM_PRETEND_VERSION=1.2.dev3+g1 \
       /opt/uv/uv build --wheel --no-sources --python python3 \
       --system-certs \
       --build-constraints /tmp/build.lock \
@@ -82,7 +82,7 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     git -C /src/my-repo submodule -q update --init --recursive --depth 1 && \
     UV_CONFIG_FILE=/opt/uv/uv.toml \
       SOURCE_DATE_EPOCH=315532800 \
-      SETUPTOOLS_SCM_PRETEND_VERSION_FOR_MY_REPO=2.0 \
+      SETUPTOOLS_SCM_PRETEND_VERSION=2.0 \
       /opt/uv/uv build --wheel --no-sources --python python3 \
       --system-certs \
       --out-dir /wheels /src/my-repo/py

@@ -34,7 +34,7 @@ RUN --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,source=wheels,target=/tmp/wheels \
     --mount=type=bind,source=packages/my-fast.lock,target=/tmp/build.lock \
     SOURCE_DATE_EPOCH=315532800 \
-      SETUPTOOLS_SCM_PRETEND_VERSION_FOR_MY_FAST=1.2.dev3+g1 \
+      SETUPTOOLS_SCM_PRETEND_VERSION=1.2.dev3+g1 \
       /opt/uv/uv build --wheel --no-sources --python python3 \
       --no-index --find-links /tmp/wheels --no-cache \
       --build-constraints /tmp/build.lock \
