@@ -68,6 +68,12 @@ _MEANINGS = (
         "secret; are they still valid? A plain `docker build` needs --secret id=uv,src=FILE.",
     ),
     Meaning(
+        _seen("fatal: could not read (Username|Password)", "fatal: Authentication failed for"),
+        "a package comes from a Git repository that asks for a password, and a build has none",
+        "Clone it and install it from the clone (pip install -e FOLDER): then its source goes "
+        "into the context.",
+    ),
+    Meaning(
         _seen("407 +Proxy", "tunnel error", "Tunnel connection failed"),
         "the proxy does not let the build through; it may want a password (407)",
         "Write HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, or name the index's host in NO_PROXY.",
@@ -144,7 +150,7 @@ _MEANINGS = (
         ),
         "a Python package has no wheel for this platform and cannot be compiled in the image",
         "Choose a version that has a wheel with --add-pip 'NAME==VERSION', or add its compiler "
-        "with --add-apt.",
+        "or the headers of what it needs (a -dev package) with --add-apt.",
     ),
     Meaning(
         _seen(r"exit (code|status):? 137", "signal: killed", "Cannot allocate memory"),
