@@ -26,6 +26,7 @@ from ..network.proxies import proxies
 from ..process import Cancellation, Completed, ProcessPlan, descendants, end, run
 from .building import new_log
 from .buildlog import BuildLog
+from .podman_keys import keyed
 
 _STEP_ENDS = 0.8  # seconds for podman to clear up after its step was killed
 _LAYER = re.compile(r"^--> (Using cache )?([0-9a-f]{10,64})$")
@@ -80,7 +81,11 @@ class PodmanBuild:
         """
         text = (context / "Dockerfile").read_text(encoding="utf-8")
         images: list[str] = []
+        known: dict[str, str] = {}
         with tempfile.TemporaryDirectory(prefix="ipydock-podman-") as folder:
+            told = Path(folder, "Dockerfile")
+            told.write_text(keyed(text, context, known), encoding="utf-8")
+            options = (*options, "--file", str(told))
             for stage in mounted_stages(text) if self._takes_images() else ():
                 file = Path(folder, "id")
                 words = (*unnamed(options), *images, "--target", stage, "--iidfile", str(file))
@@ -88,6 +93,8 @@ class PodmanBuild:
                 if done.returncode:
                     return done
                 found = file.read_text(encoding="utf-8").removeprefix("sha256:").strip()
+                known[stage] = found
+                told.write_text(keyed(text, context, known), encoding="utf-8")
                 images += ["--build-context", f"{stage}=container-image://{found}"]
             return self._run((*options, *images), context, log, cancel)
 
