@@ -337,6 +337,30 @@ class ContextFile(Model):
     executable: bool = False
 
 
+class BaseImage(Model):
+    """What a base image holds.
+
+    ``system`` is such as ``debian-12``, ``glibc`` such as ``2.36``; ``python`` is the version of
+    the first ``python3`` on its search path, None if there is none, and ``packages`` are names and
+    versions of what is installed with it. ``uid`` is that of its default user; ``uids`` and
+    ``names`` are those of all users. ``certificates`` tells that it has a list of authorities, and
+    ``healthcheck`` that it has a check. ``id`` is the image's own, where it has no digest in a
+    registry. ``assumed``: nothing was asked, it is what the image's name tells.
+    """
+
+    system: str = ""
+    glibc: str = ""
+    python: str | None = None
+    packages: tuple[tuple[str, str], ...] = ()
+    uid: int = 0
+    uids: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    certificates: bool = True
+    healthcheck: bool = False
+    id: str = ""
+    assumed: bool = False
+
+
 class Recipe(Document):
     """Everything that determines an image.
 

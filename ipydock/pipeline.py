@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from . import aio, events
 from .capture import capture as capture_file
 from .capture import capture_session
+from .engine.bases import examine
 from .engine.chains import recall, remember
 from .engine.interface import Engine
 from .engine.pins import pin
@@ -26,6 +27,7 @@ from .engine.select import select
 from .errors import BaseImageError, InputError
 from .events import OnEvent, StageFinished, StageStarted, Warned
 from .models import (
+    BaseImage,
     Capture,
     FileSummary,
     Image,
@@ -40,6 +42,7 @@ from .models import (
 from .network.indexes import indexes
 from .notebook import Notebook, load
 from .process import Cancellation
+from .recipe.base import helper, official
 from .recipe.context import write_context
 from .recipe.parts import Part, before, divided
 from .recipe.synthesize import Options, base_of
@@ -216,6 +219,7 @@ def synthesize(
     if engine is not None:
         try:
             base = pin(engine, base, pull=pull, cancel=cancel)
+            options = _held(engine, base, found, options, pull=pull, cancel=cancel)
         except BaseImageError as error:
             if to_build:
                 raise
@@ -244,6 +248,28 @@ def synthesize(
         )
     )
     return recipe
+
+
+def _held(
+    engine: Engine,
+    base: str,
+    found: Capture,
+    options: Options,
+    *,
+    pull: bool,
+    cancel: Cancellation | None,
+) -> Options:
+    """The options with what the base holds, and with the further image that it takes."""
+    series = found.python.series
+    if engine.name == "venv":  # it has this machine's Python and no image
+        return replace(options, held=BaseImage(python=found.python.version))
+    held = official(base) or examine(engine, base, platform=options.platform, cancel=cancel)
+    if held is None:
+        return options
+    python = helper(held, series)
+    if python:
+        python = pin(engine, python, pull=pull, cancel=cancel)
+    return replace(options, held=held, python_image=python)
 
 
 def build(

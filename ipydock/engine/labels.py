@@ -25,6 +25,11 @@ def for_container(recipe: str) -> dict[str, str]:
     return {MANAGED: "kernel", RECIPE: recipe, SESSION: session()}
 
 
+def for_probe() -> dict[str, str]:
+    """The labels of a container in which a base image is looked at."""
+    return {MANAGED: "probe", SESSION: session()}
+
+
 def session() -> str:
     """What tells the containers of one run of ipydock from those of another on the same engine."""
     return os.environ.get("IPYDOCK_SESSION") or _OWN_SESSION

@@ -221,7 +221,7 @@ class VenvEngine:
                 for name, value in recipe.env
             },
         }
-        argv = (str(_python(home)) if command[0] == "python" else command[0], *command[1:])
+        argv = (str(_python(home)) if command[0] == "python3" else command[0], *command[1:])
         return VenvKernel(ProcessPlan(argv, env=environment, cwd=folder), scratch)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 _START = "import sys; sys.path[:] = filter(None, sys.path); exec(sys.argv[1])"
 
 RELAY_COMMAND: tuple[str, ...] = (
-    "python",
+    "python3",  # not every image has a "python"
     "-u",
     "-c",
     _START,

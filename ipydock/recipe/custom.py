@@ -48,7 +48,7 @@ class Custom:
 
     ``base`` is what a ``FROM`` names, and ``base_place`` where; ``names`` are the environment
     variables that are set; ``user`` is what ``USER`` says; ``entrypoint`` and ``command`` tell that
-    ours is replaced.
+    ours is replaced, and ``healthcheck`` that there is one.
     """
 
     base: str | None = None
@@ -61,6 +61,7 @@ class Custom:
     user: str | None = None
     entrypoint: bool = False
     command: bool = False
+    healthcheck: bool = False
     warnings: list[str] = field(default_factory=list)
 
 
@@ -122,6 +123,7 @@ def read(cells: Iterable[InstructionCell], files: Sequence[ContextFile], mount: 
     if shell != SHELL and any(name in last and _by_shell(last[name]) for name in _RUN_BY_SHELL):
         out.last.insert(0, (Comment(("The shell of what follows:",)), _shell(shell)))
     out.entrypoint, out.command = "ENTRYPOINT" in last, "CMD" in last
+    out.healthcheck = "HEALTHCHECK" in last
     if "USER" in last:
         out.user = last["USER"].argument
     _say(found, out)

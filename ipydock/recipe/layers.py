@@ -14,9 +14,10 @@ from ..files import CONTEXT_HEADING
 from ..layout import DATA, NOTEBOOK, PROJECT, ROOT, SCRIPTS, in_context
 from ..models import ContextFile, Download, LocalPackage, Package, SystemPackage
 from . import local, sdists, vendor
+from .base import Ground
 from .custom import Custom
 from .instructions import Comment, Copy, Dockerfile, Exec, From, Pairs, Run, Simple
-from .mounts import CA_FILE, CA_SECRET, CACHE, SETTINGS, SETTINGS_FILE, UV
+from .mounts import CA_FILE, CA_SECRET, CACHE, SETTINGS, SETTINGS_FILE, SYSTEM, UV
 
 # The uv that installs the packages in the image; a constant, so that the same capture gives the
 # same bytes whatever uv the host has. scripts/get_uv.py has the digests of its files.
@@ -63,7 +64,7 @@ def packages_run(number: int, *, vendored: bool = False) -> Run:
     return Run(
         (
             f"{settings}UV_LINK_MODE=copy \\\n"
-            f"      /opt/uv/uv pip install --system {where} \\\n"
+            f"      /opt/uv/uv pip install {SYSTEM} {where} \\\n"
             "      --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock",
             "python3 /tmp/bytecode.py < /tmp/modules.txt",
         ),
@@ -80,15 +81,16 @@ def packages_run(number: int, *, vendored: bool = False) -> Run:
 class Layers:
     """What goes into an image. All names were checked or will be quoted.
 
-    ``custom`` are the user's own instructions; ``base_reason`` and ``env_reasons`` say who asked
-    for the base and for variables, where it was not the command line. ``local_packages`` are built
-    in a stage of their own, with what ``texts`` pins, and so are the source distributions whose
-    versions are in ``sourced``; ``added_apt`` are the system packages that the user named.
-    ``vendored`` is the wheel of uv, where it and all others lie in the context.
+    ``ground`` is what they stand on. ``custom`` are the user's own instructions; ``base_reason``
+    and ``env_reasons`` say who asked for the base and for variables, where it was not the command
+    line. ``local_packages`` are built in a stage of their own, with what ``texts`` pins, and so are
+    the source distributions whose versions are in ``sourced``; ``added_apt`` are the system
+    packages that the user named. ``vendored`` is the wheel of uv, where it and all others lie in
+    the context. ``remarks`` are what the base has of the packages, by canonical name.
     """
 
     notebook: str
-    base: str
+    ground: Ground
     labels: Sequence[tuple[str, str]]
     apt: Sequence[SystemPackage]
     packages: Sequence[Package]
@@ -104,6 +106,12 @@ class Layers:
     added_apt: Sequence[str] = ()
     texts: Sequence[tuple[str, str]] = ()
     vendored: Download | None = None
+    remarks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def uid(self) -> int:
+        """The user of the image, whom its files belong to."""
+        return self.ground.held.uid or UID
 
     def dockerfile(self) -> Dockerfile:
         """The Dockerfile, each line with its reason."""
@@ -121,20 +129,27 @@ class Layers:
                 )
             )
         )
-        out.add(*(vendor.uv_stage(self.base, self.vendored) if self.vendored else self._uv()))
-        out.extend(sdists.stage(self.base, self.sourced, self.added_apt))
+        ground = self.ground
+        shared = bool(self.sourced or self.local_packages) and bool(ground.shared())
+        base = ground.image(shared=shared)
+        out.extend(ground.stages())
+        out.add(*(vendor.uv_stage(ground.uv_base, self.vendored) if self.vendored else self._uv()))
+        if shared:
+            out.extend(ground.shared())
+        out.extend(sdists.stage(base, self.sourced, self.added_apt))
         out.extend(
             local.stage(
-                self.base,
+                base,
                 self.local_packages,
                 [name for name, _ in self.texts],
                 self.added_apt,
                 vendored=self.vendored is not None,
             )
         )
-        out.add(*_reason(self.base_reason), From(self.base))
+        out.add(*_reason(self.base_reason), From(base))
+        out.extend([] if shared else ground.done())
         out.extend(self.custom.first)
-        out.add(*self._user())
+        out.add(*ground.user(self.uid, HOME, f"{HOME} {WORKDIR}"))
         if self.apt:
             out.add(*self._system())
         out.add(*self._python())
@@ -149,7 +164,7 @@ class Layers:
         out.extend(self.custom.labels)
         out.add(
             Comment(("The notebook, without outputs; it changes most often.",)),
-            Copy(f"{NOTEBOOK}/", "./", f"{UID}:0"),
+            Copy(f"{NOTEBOOK}/", "./", f"{self.uid}:0"),
         )
         out.add(*self._start())
         out.extend(self.custom.last)
@@ -158,12 +173,15 @@ class Layers:
     def _start(self) -> Iterable[Comment | Simple | Exec]:
         """What a container runs, as far as the user's own instructions do not say it."""
         custom = self.custom
+        if self.ground.held.healthcheck and not custom.healthcheck:
+            yield Comment(("That of the base asks for what does not run here.",))
+            yield Simple("HEALTHCHECK", "NONE")
         if not custom.entrypoint:
             yield Comment(
                 ("Runs the notebook, or what is named behind the image in `docker run`.",)
             )
         if custom.user is None:
-            yield Simple("USER", f"{UID}")
+            yield Simple("USER", f"{self.uid}")
         if not custom.entrypoint:
             yield Exec("ENTRYPOINT", ("python3", START))
             if not custom.command:
@@ -172,7 +190,7 @@ class Layers:
     def _uv(self) -> tuple[Comment, From, Run]:
         return (
             Comment(("uv installs the packages below; it does not stay in the image.",)),
-            From(self.base, "uv"),
+            From(self.ground.uv_base, "uv"),
             Run(
                 (f"python3 /tmp/get_uv.py /opt/uv {UV_VERSION} /tmp/uv.toml",),
                 mounts=(
@@ -191,7 +209,7 @@ class Layers:
 
     def _python(self) -> tuple[Comment, Run]:
         lines = _aligned(
-            (f"{p.name}=={p.version}", p.reason)
+            (f"{p.name}=={p.version}", self._said(p))
             for p in self.packages
             if canonicalize_name(p.name) not in self.sourced
         )
@@ -206,21 +224,14 @@ class Layers:
             packages_run(0, vendored=self.vendored is not None),
         )
 
-    def _user(self) -> tuple[Comment | Run, ...]:
-        return (
-            Comment(("Runs as any user: every uid may write to the home and the work folder.",)),
-            Run(
-                (
-                    f"useradd --uid {UID} --no-log-init --create-home --home-dir {HOME} user",
-                    f"install -d -o {UID} -m 0777 {HOME} {WORKDIR}",
-                )
-            ),
-        )
+    def _said(self, package: Package) -> str:
+        remark = self.remarks.get(canonicalize_name(package.name))
+        return f"{package.reason} ({remark})" if remark else package.reason
 
     def _surroundings(self) -> tuple[Comment | Run | Pairs | Simple | Copy, ...]:
         folders = " ".join(map(shlex.quote, self._folders()))
         return (
-            *((Run((f"install -d -o {UID} -m 0777 {folders}",)),) if folders else ()),
+            *((Run((f"install -d -o {self.uid} -m 0777 {folders}",)),) if folders else ()),
             *_reason(*self.env_reasons),
             Pairs("ENV", (("HOME", HOME), *self.env)),
             Simple("WORKDIR", self.workdir),
@@ -248,7 +259,7 @@ class Layers:
                 more = len(names) - _LISTED
                 listed = [f"  {name}" for name in names[:_LISTED]]
                 yield Comment((says, *listed, *([f"  and {more} more"] if more > 0 else [])))
-                yield Copy(f"{source}/", target, f"{UID}:0")
+                yield Copy(f"{source}/", target, f"{self.uid}:0")
 
 
 def _reason(*lines: str) -> tuple[Comment, ...]:

@@ -14,7 +14,7 @@ from ..models import LocalPackage
 from ..wheelmaking import commit_of, settings
 from . import vendor
 from .instructions import Comment, Copy, From, Instruction, Run, one_line
-from .mounts import CA_SECRET, CACHE, SETTINGS, SETTINGS_FILE, UV
+from .mounts import CA_SECRET, CACHE, SETTINGS, SETTINGS_FILE, SYSTEM, UV
 
 STAGE = "packages"
 MODULES = f"{PACKAGES}/modules.txt"
@@ -165,7 +165,8 @@ def installed(packages: Sequence[LocalPackage]) -> list[tuple[Instruction, ...]]
             Comment(("What was built above and is on no index:", f"  {names}")),
             Run(
                 (
-                    "UV_LINK_MODE=copy /opt/uv/uv pip install --system --break-system-packages \\\n"
+                    f"UV_LINK_MODE=copy /opt/uv/uv pip install \\\n"
+                    f"      {SYSTEM} --break-system-packages \\\n"
                     "      --no-deps --no-index --no-cache /tmp/wheels/*.whl",
                     "python3 /tmp/bytecode.py < /tmp/modules.txt",
                 ),

@@ -38,6 +38,7 @@ else:
 
 _MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
 # An entry of a lock: a version, or a wheel by its URL.
+_PREFERRED = "preferred.txt"
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:==([^\s;\\]+)| @ (\S+\.whl)(?:#\S*)?)")
 
 
@@ -66,10 +67,16 @@ def uv_path() -> str:
     return uv.find_uv_bin()
 
 
-def uv_platform(machine: str, system: str = "linux") -> str:
-    """The name by which uv calls a platform; Linux with the C library of Debian 12 (2.36)."""
+def uv_platform(machine: str, system: str = "linux", glibc: tuple[int, ...] = (2, 36)) -> str:
+    """The name by which uv calls a platform.
+
+    On Linux with the C library of Debian 12 (2.36), or an older one if the image has that.
+    """
     known = uv_machine(machine)
-    return f"{known}-apple-darwin" if system == "darwin" else f"{known}-manylinux_2_36"
+    if system == "darwin":
+        return f"{known}-apple-darwin"
+    older = [minor for minor in (28, 31, 32, 33, 34, 35, 36) if (2, minor) <= glibc]
+    return f"{known}-manylinux_2_{older[-1] if older else 17}"
 
 
 def uv_machine(machine: str) -> str:
@@ -85,6 +92,7 @@ def lock(
     platform: str,
     excluded: Sequence[str] = (),
     build: bool | Sequence[str] = False,
+    preferred: Sequence[str] = (),
     fresh: bool = False,
     cancel: Cancellation | None = None,
 ) -> Lock:
@@ -99,6 +107,7 @@ def lock(
         build: let uv run a source distribution's own code to learn what it needs. Only for what
             is installed on this machine already, and so has run here before. Names are those
             that have no wheel; of all others only wheels count.
+        preferred: versions to take where nothing says otherwise, such as ``ipykernel==6.30.1``.
         fresh: ask the index, even if the answer to the same question is remembered.
         cancel: ends uv when raised.
 
@@ -108,7 +117,7 @@ def lock(
         Cancelled: ``cancel`` was raised.
     """
     known = indexes()
-    question = (requirements, constraints, python, platform, excluded, build)
+    question = (requirements, constraints, python, platform, excluded, build, preferred)
     remembered = _remembered(question, known)
     if not fresh and (text := _read(remembered)):
         return Lock(text=text, versions=_versions(text))
@@ -123,6 +132,7 @@ def lock(
             "--constraints", "constraints.txt",
         ),
         {
+            **({_PREFERRED: "\n".join(preferred)} if preferred else {}),
             "requirements.in": "\n".join(requirements),
             "constraints.txt": "\n".join(constraints),
             "excludes.txt": "\n".join(excluded),
@@ -206,9 +216,11 @@ def _compile(
     with tempfile.TemporaryDirectory(prefix="ipydock-lock-") as folder:
         for name, text in inputs.items():
             Path(folder, name).write_text(f"{text}\n", encoding="utf-8")
+        # What it would write to, if there already, tells it what to keep to.
+        kept = ("--output-file", _PREFERRED) if _PREFERRED in inputs else ()
         plan = ProcessPlan(
             (
-                uv_path(), "pip", "compile", "--quiet", "--no-progress", "--no-header",
+                uv_path(), "pip", "compile", "--quiet", "--no-progress", "--no-header", *kept,
                 # Any will do; it only runs what a source distribution needs to tell its metadata.
                 "--color=never", "--python", sys.executable, *words, "requirements.in",
             ),
@@ -217,6 +229,9 @@ def _compile(
         )  # fmt: skip
         try:
             done = run(plan, cancel=cancel, timeout=600)
+            found = done.stdout
+            if kept:
+                found = Path(folder, _PREFERRED).read_text(encoding="utf-8")
         except subprocess.TimeoutExpired as error:
             raise LockError(
                 "Locking the packages took longer than 10 minutes.",
@@ -224,7 +239,7 @@ def _compile(
             ) from error
     if done.returncode:
         raise explain(done.stderr.strip(), known)
-    return done.stdout
+    return found
 
 
 def _keep(remembered: Path, text: str) -> None:

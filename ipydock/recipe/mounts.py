@@ -15,3 +15,6 @@ UV = "type=bind,from=uv,source=/opt/uv,target=/opt/uv"
 # Behind `UV`, and with `UV_CONFIG_FILE` for each uv that asks an index.
 SETTINGS_FILE = "/opt/uv/uv.toml"
 SETTINGS = f"type=secret,id=uv,target={SETTINGS_FILE}"
+
+# The Python that uv installs into: the first on the search path, also where that is an environment.
+SYSTEM = '--python "$(command -v python3)"'

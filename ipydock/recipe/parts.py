@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..models import Recipe
+from .base import GROUND
 from .layers import UV_VERSION, lock_name, modules_name, packages_run
 from .lock import entries
 
@@ -57,7 +58,10 @@ def divided(recipe: Recipe, chains: Iterable[Sequence[Part]]) -> tuple[Part, ...
 def before(recipe: Recipe) -> str:
     """What the Dockerfile says before the packages: on the same, the same layers can be kept."""
     text = recipe.dockerfile.partition(_run(recipe, 0))[0]
-    text = text[text.rindex("\nFROM ") :]  # other stages are not what the layers stand on
+    stages = text.split("\nFROM ")[1:]
+    # Other stages are not what the layers stand on, but for one that the last one starts from.
+    own = [s for s in stages if s.partition("\n")[0].endswith(f" AS {GROUND}")]
+    text = "\n".join(dict.fromkeys([*own, stages[-1]]))
     lines = (line for line in text.splitlines() if line and not line.startswith("#"))
     return "\n".join((recipe.platform or "", UV_VERSION, *lines))
 

@@ -13,7 +13,7 @@ from ..models import SystemPackage
 from ..wheelmaking import EPOCH
 from .instructions import Comment, From, Instruction, Run
 from .local import apt_run
-from .mounts import CA_SECRET, SETTINGS, SETTINGS_FILE, UV
+from .mounts import CA_SECRET, SETTINGS, SETTINGS_FILE, SYSTEM, UV
 
 STAGE = "wheels"
 _ALWAYS = ("build-essential", "pkg-config")
@@ -162,7 +162,8 @@ def installed(versions: Mapping[str, str]) -> list[tuple[Instruction, ...]]:
             Comment(("The packages that were built above:",)),
             Run(
                 (
-                    "UV_LINK_MODE=copy /opt/uv/uv pip install --system --break-system-packages \\\n"
+                    f"UV_LINK_MODE=copy /opt/uv/uv pip install \\\n"
+                    f"      {SYSTEM} --break-system-packages \\\n"
                     f"      --no-deps --no-index --no-cache --find-links /tmp/wheels {pins}",
                     "python3 /tmp/bytecode.py < /tmp/modules.txt",
                 ),

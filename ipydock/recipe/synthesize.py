@@ -19,6 +19,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from ..errors import InputError
 from ..layout import SDISTS, is_meant
 from ..models import (
+    BaseImage,
     Capture,
     ContextFile,
     DataFile,
@@ -31,6 +32,7 @@ from ..models import (
 )
 from ..process import Cancellation
 from . import local, sdists, vendor
+from .base import Ground, assumed, compared, preferred, series_note, version_of
 from .custom import Custom, from_of, read
 from .elsewhere import place as place_elsewhere
 from .layers import RUNNING, Layers, scripts
@@ -79,7 +81,8 @@ class Options:
     come before those of the capture's cells; what any of them copies is among ``files``, of the
     kind ``copied``. ``extras`` are words of ``--with``. ``origins`` tells who asked for what, as
     ``(option, value) -> origin``, where it was not the command line; ``notes`` are warnings to pass
-    on.
+    on. ``held`` is what the base was found to hold, by default what its name tells, and
+    ``python_image`` the image of `ipydock.recipe.base.helper` with its digest.
 
     Raises:
         InputError: something is not a valid name of its kind.
@@ -99,6 +102,8 @@ class Options:
     origins: Mapping[tuple[str, str], str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     vendor: bool = False
+    held: BaseImage | None = None
+    python_image: str = ""
 
     def __post_init__(self) -> None:
         for name in self.add_apt:
@@ -180,6 +185,9 @@ def synthesize(
     """
     options = options or Options()
     base = base_of(capture, options)
+    series = capture.python.series
+    held = options.held or assumed(base, series)
+    ground = Ground(base, held, series, options.python_image)
     given = [file for file in options.files if file.kind == "copied"]
     custom = read((*options.instructions, *capture.instructions), given, CA_SECRET)
     machine = uv_machine(_machine(capture, options))
@@ -187,11 +195,19 @@ def synthesize(
         capture, options.add_pip, options.origins, machine=machine, extras=options.extras
     )
     wanted.warnings += (*options.notes, *custom.warnings)
-    platform = uv_platform(_machine(capture, options), options.system)
+    if note := series_note(held, base, series):
+        wanted.warnings.append(note)
+    glibc = version_of(held.glibc)
+    platform = uv_platform(_machine(capture, options), options.system, glibc)
     solve = partial(
-        lock, python=capture.python.series, platform=platform, fresh=fresh, cancel=cancel
+        lock,
+        python=series,
+        platform=platform,
+        preferred=preferred(held, series),
+        fresh=fresh,
+        cancel=cancel,
     )
-    fitting = partial(files_of, python=capture.python.series, platform=platform, cancel=cancel)
+    fitting = partial(files_of, python=series, platform=platform, cancel=cancel)
     place_elsewhere(wanted, capture, partial(wheel_at, **fitting.keywords))
     made = solved(wanted, solve, fitting)
     locked = made.whole
@@ -210,6 +226,8 @@ def synthesize(
         package.model_copy(update={"version": locked.versions[name]})
         for name, package in sorted(wanted.packages.items())
     ]
+    remarks, replaced = compared(held, series, locked.versions)
+    wanted.warnings += replaced
     apt = _apt(capture, options, made.sourced)
     if options.vendor and (needed := sorted({*(p.name for p in apt), *local.tools(own)})):
         wanted.warnings.append(
@@ -224,7 +242,7 @@ def synthesize(
     env = (*searched, *options.env)
     layers = Layers(
         notebook=capture.notebook,
-        base=base,
+        ground=ground,
         labels=_labels(capture, base, locked),
         apt=apt,
         packages=packages,
@@ -244,6 +262,7 @@ def synthesize(
         vendored=uv,
         added_apt=options.add_apt,
         texts=texts,
+        remarks=remarks,
     )
     recipe = Recipe(
         notebook=capture.notebook,

@@ -424,5 +424,5 @@ def test_the_relay_ends_with_its_host(start: Starter) -> None:
 
 
 def test_the_command_is_one_that_any_image_can_run() -> None:
-    assert RELAY_COMMAND[:3] == ("python", "-u", "-c")
+    assert RELAY_COMMAND[:3] == ("python3", "-u", "-c")
     assert all(len(word) < 32_000 for word in RELAY_COMMAND)

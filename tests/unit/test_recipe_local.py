@@ -15,6 +15,7 @@ from ipydock.capture import capture
 from ipydock.errors import InputError
 from ipydock.models import Capture, Download, LocalPackage, Pinned, SourceFile
 from ipydock.notebook import load
+from ipydock.recipe.base import Ground, assumed
 from ipydock.recipe.context import write_context
 from ipydock.recipe.layers import Layers
 from ipydock.recipe.local import tools
@@ -61,7 +62,7 @@ def dockerfile(vendored: Download | None = None) -> str:
     return str(
         Layers(
             notebook="sample.ipynb",
-            base=BASE,
+            ground=Ground(BASE, assumed(BASE, "3.11"), "3.11"),
             labels=(("org.opencontainers.image.title", "sample.ipynb"),),
             apt=samples.capture().apt,
             packages=(),

@@ -10,10 +10,13 @@ import pytest
 from ipydock.errors import InputError
 from ipydock.layout import in_context, is_system, levels
 from ipydock.models import ContextFile
+from ipydock.recipe.base import Ground, assumed
 from ipydock.recipe.layers import Layers
 from ipydock.recipe.place import Layout, layout_of
 from ipydock.recipe.synthesize import Options, _search_path
 from tests import samples
+
+BASE = "python:3.11-slim-bookworm@sha256:" + "a" * 64
 
 
 def files(*paths: str) -> list[ContextFile]:
@@ -79,7 +82,7 @@ def layers(folder: str, *paths: str) -> str:
     return str(
         Layers(
             notebook="sample.ipynb",
-            base="python:3.11-slim-bookworm@sha256:" + "a" * 64,
+            ground=Ground(BASE, assumed(BASE, "3.11"), "3.11"),
             labels=(("org.opencontainers.image.title", "sample.ipynb"),),
             apt=(),
             packages=(),

@@ -117,7 +117,7 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=bind,source=modules.txt,target=/tmp/modules.txt \
     --mount=type=bind,source=scripts/bytecode.py,target=/tmp/bytecode.py \
     UV_CONFIG_FILE=/opt/uv/uv.toml UV_LINK_MODE=copy \
-      /opt/uv/uv pip install --system --system-certs \
+      /opt/uv/uv pip install --python "$(command -v python3)" --system-certs \
       --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock && \
     python3 /tmp/bytecode.py < /tmp/modules.txt
 
@@ -126,7 +126,8 @@ RUN --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/tmp/wheels \
     --mount=type=bind,source=modules.txt,target=/tmp/modules.txt \
     --mount=type=bind,source=scripts/bytecode.py,target=/tmp/bytecode.py \
-    UV_LINK_MODE=copy /opt/uv/uv pip install --system --break-system-packages \
+    UV_LINK_MODE=copy /opt/uv/uv pip install \
+      --python "$(command -v python3)" --break-system-packages \
       --no-deps --no-index --no-cache --find-links /tmp/wheels psycopg2==2.9.9 && \
     python3 /tmp/bytecode.py < /tmp/modules.txt
 
@@ -136,7 +137,8 @@ RUN --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,from=packages,source=/wheels,target=/tmp/wheels \
     --mount=type=bind,source=packages/modules.txt,target=/tmp/modules.txt \
     --mount=type=bind,source=scripts/bytecode.py,target=/tmp/bytecode.py \
-    UV_LINK_MODE=copy /opt/uv/uv pip install --system --break-system-packages \
+    UV_LINK_MODE=copy /opt/uv/uv pip install \
+      --python "$(command -v python3)" --break-system-packages \
       --no-deps --no-index --no-cache /tmp/wheels/*.whl && \
     python3 /tmp/bytecode.py < /tmp/modules.txt
 

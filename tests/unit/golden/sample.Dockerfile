@@ -43,7 +43,7 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=bind,source=modules.txt,target=/tmp/modules.txt \
     --mount=type=bind,source=scripts/bytecode.py,target=/tmp/bytecode.py \
     UV_CONFIG_FILE=/opt/uv/uv.toml UV_LINK_MODE=copy \
-      /opt/uv/uv pip install --system --system-certs \
+      /opt/uv/uv pip install --python "$(command -v python3)" --system-certs \
       --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock && \
     python3 /tmp/bytecode.py < /tmp/modules.txt
 

@@ -70,7 +70,7 @@ RUN --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,source=modules.txt,target=/tmp/modules.txt \
     --mount=type=bind,source=scripts/bytecode.py,target=/tmp/bytecode.py \
     UV_LINK_MODE=copy \
-      /opt/uv/uv pip install --system --no-index --find-links /tmp/wheels --no-cache \
+      /opt/uv/uv pip install --python "$(command -v python3)" --no-index --find-links /tmp/wheels --no-cache \
       --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock && \
     python3 /tmp/bytecode.py < /tmp/modules.txt
 
@@ -80,7 +80,8 @@ RUN --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,from=packages,source=/wheels,target=/tmp/wheels \
     --mount=type=bind,source=packages/modules.txt,target=/tmp/modules.txt \
     --mount=type=bind,source=scripts/bytecode.py,target=/tmp/bytecode.py \
-    UV_LINK_MODE=copy /opt/uv/uv pip install --system --break-system-packages \
+    UV_LINK_MODE=copy /opt/uv/uv pip install \
+      --python "$(command -v python3)" --break-system-packages \
       --no-deps --no-index --no-cache /tmp/wheels/*.whl && \
     python3 /tmp/bytecode.py < /tmp/modules.txt
 
