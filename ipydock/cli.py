@@ -379,6 +379,8 @@ def _note(
 
     if any(options[name] for name in ("run", "trace", "no_cache", "pull", "kernel")):
         return
+    if "@" not in recipe.base:  # the name may stand for another image the next time
+        return
     python = choose(loaded, python=options["python"], kernel=None).path
     there = image.model_copy(update={"cached": True, "seconds": 0.0, "log": None})
     size = f"{image.size_bytes / 1e6:.0f} MB"

@@ -261,8 +261,9 @@ class Capture(Document):
     """What a notebook needs, with the evidence for each thing.
 
     ``notebook`` is the file name; ``notebook_sha256`` is the digest of the notebook without outputs
-    (see `ipydock.notebook.stripped`); ``authors`` comes from its metadata; ``unseen`` lists what
-    the sources that were used cannot see; ``settings`` is there if a session was seen.
+    (see `ipydock.notebook.stripped`); ``authors`` comes from its metadata, and ``repository``,
+    ``revision`` and ``licenses`` from `ipydock.capture.provenance`; ``unseen`` lists what the
+    sources that were used cannot see; ``settings`` is there if a session was seen.
     ``folder`` is the part of the notebook's own path that the image must mirror: the last names of
     its folder where cells reach above it, all of it (absolute) where they name it so, else empty.
     ``search_path`` are folders below it that are on the search path of the captured environment.
@@ -274,6 +275,9 @@ class Capture(Document):
     notebook: str
     notebook_sha256: str
     authors: tuple[str, ...] = ()
+    repository: str = ""
+    revision: str = ""
+    licenses: str = ""
     sources: tuple[Source, ...]
     python: PythonInfo
     requested: tuple[Requested, ...] = ()

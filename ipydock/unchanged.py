@@ -102,6 +102,9 @@ def inputs(notebook: Path, recipe: Recipe, python: str) -> set[Path]:
     files |= {folder / own.path / file.path for own in recipe.local_packages for file in own.files}
     found = {notebook.absolute(), folder, *files, *(file.parent for file in files)}
     found |= {above / "pyproject.toml" for above in (folder, *folder.parents)}
+    # What the labels tell of the repository: each commit and each change of a remote.
+    for above in (folder, *folder.parents):
+        found |= {above / ".git" / name for name in ("HEAD", "config", "logs/HEAD")}
     program = Path(python).absolute()
     prefix = program.parent.parent
     home = Path.home()

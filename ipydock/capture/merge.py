@@ -38,6 +38,7 @@ from .draft import Draft
 from .findings import Findings, Install, Place
 from .loaded import KERNEL, OWN, InUse
 from .packages import Packages
+from .provenance import provenance
 from .requested import Resolver, Wanted
 from .seen import Session, unseen
 
@@ -168,10 +169,14 @@ def _merge(
         *faults,
         *seen.warnings,
     ]
+    known = provenance(nb)
     return Capture(
         notebook=printable(nb.name),
         notebook_sha256=notebook.digest(nb.node),
         authors=_authors(nb),
+        repository=known.source,
+        revision=known.revision,
+        licenses=known.licenses,
         sources=_sources(session),
         python=python,
         requested=tuple(requested),

@@ -155,7 +155,7 @@ def listed(path: str) -> list[str] | None:
 
     Submodules are asked one by one, as another git in each would read the settings there.
     """
-    told = _git(path, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
+    told = git(path, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
     found: list[str] = []
     for name in (told or "").split("\0"):
         inner = Path(path, name)
@@ -212,12 +212,12 @@ def _published(path: str) -> Origin | str:
     """The commit that a folder is a clean checkout of, if a remote has it, else why not."""
     if not Path(path).is_dir():
         return "the folder is not there any more"
-    top = _git(path, "rev-parse", "--show-toplevel")
+    top = git(path, "rev-parse", "--show-toplevel")
     if top is None:
         return "it is a folder on this machine, in no git repository"
     if _is_changed(path):
         return "it is a folder with changes that are not committed"
-    commit = _git(path, "rev-parse", "HEAD")
+    commit = git(path, "rev-parse", "HEAD")
     if commit is None:
         return "its git repository has no commit"
     remote = _remote(path, commit)
@@ -229,19 +229,19 @@ def _published(path: str) -> Origin | str:
 
 def _remote(path: str, commit: str) -> str | None:
     """The URL of a remote of which a branch here has the commit, without credentials."""
-    branches = _git(
+    branches = git(
         path, "for-each-ref", "--format=%(refname)", "--contains", commit, "refs/remotes"
     )
     names = [branch.split("/")[2] for branch in (branches or "").split()]
     for name in sorted(set(names), key=lambda name: (name != "origin", name)):
-        url = _git(path, "config", "--get", f"remote.{name}.url")
-        reachable = _reachable(url) if url else None
-        if reachable is not None:
-            return reachable
+        url = git(path, "config", "--get", f"remote.{name}.url")
+        found = reachable(url) if url else None
+        if found is not None:
+            return found
     return None
 
 
-def _reachable(url: str) -> str | None:
+def reachable(url: str) -> str | None:
     """A remote's URL as pip takes it, None if it is a path of this machine."""
     if urlsplit(url).scheme in ("https", "http", "ssh", "git"):
         return without_credentials(url)
@@ -270,9 +270,9 @@ def _is_changed(path: str) -> bool:
         return True
     off = [f"{name}={'false' if name.endswith('.required') else ''}" for name in own]
     status = ("status", "--porcelain", "--untracked-files=normal", "--ignore-submodules=dirty")
-    if _git(path, *status, "--", ".", settings=off) != "":
+    if git(path, *status, "--", ".", settings=off) != "":
         return True
-    listed = _git(path, "ls-files", "--stage", "-z", "--", ".")
+    listed = git(path, "ls-files", "--stage", "-z", "--", ".")
     if listed is None:
         return True
     submodules = [
@@ -284,7 +284,7 @@ def _is_changed(path: str) -> bool:
     return any(Path(inner, ".git").exists() and _is_changed(inner) for inner in submodules)
 
 
-def _git(path: str, *words: str, settings: Iterable[str] = ()) -> str | None:
+def git(path: str, *words: str, settings: Iterable[str] = ()) -> str | None:
     """What a git command says, None if it fails or there is no git."""
     done = _run(path, *words, settings=settings)
     return done.stdout.strip() if done is not None and done.returncode == 0 else None

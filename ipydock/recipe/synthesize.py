@@ -243,7 +243,7 @@ def synthesize(
     layers = Layers(
         notebook=capture.notebook,
         ground=ground,
-        labels=_labels(capture, base, locked),
+        labels=_labels(capture, ground, locked, machine),
         apt=apt,
         packages=packages,
         env=env,
@@ -325,18 +325,27 @@ def _base_reason(base: str, custom: Custom, options: Options) -> str:
     return ""
 
 
-def _labels(capture: Capture, base: str, locked: Lock) -> tuple[tuple[str, str], ...]:
+def _labels(
+    capture: Capture, ground: Ground, locked: Lock, machine: str
+) -> tuple[tuple[str, str], ...]:
     """What the image says of itself: the pre-defined keys of the OCI image specification, and the
     digests of what it was made from."""
-    name, _, digest = base.partition("@")
+    name, _, digest = ground.base.partition("@")
     oci = (
         ("title", capture.notebook),
         ("authors", ", ".join(capture.authors)),
+        ("source", capture.repository),
+        ("revision", capture.revision),
+        ("licenses", capture.licenses),
         ("base.name", name),
         ("base.digest", digest),
     )
     return (
         *((f"org.opencontainers.image.{key}", value) for key, value in oci if value),
+        # An image that is in no registry is told from a later one of its name.
+        *((("io.ipydock.base.id", ground.held.id),) if ground.held.id else ()),
+        ("io.ipydock.python", capture.python.version),
+        ("io.ipydock.platform", f"linux {machine}"),
         ("io.ipydock.notebook.sha256", capture.notebook_sha256),
         ("io.ipydock.lock.sha256", hashlib.sha256(locked.text.encode()).hexdigest()),
     )

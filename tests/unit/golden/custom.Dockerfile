@@ -85,6 +85,8 @@ LABEL org.opencontainers.image.title="sample.ipynb" \
       org.opencontainers.image.authors="Ada Lovelace" \
       org.opencontainers.image.base.name="python:3.11-slim-bookworm" \
       org.opencontainers.image.base.digest="sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+      io.ipydock.python="3.11.7" \
+      io.ipydock.platform="linux x86_64" \
       io.ipydock.notebook.sha256="1111111111111111111111111111111111111111111111111111111111111111" \
       io.ipydock.lock.sha256="0000000000000000000000000000000000000000000000000000000000000000"
 

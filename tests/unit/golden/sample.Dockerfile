@@ -62,6 +62,8 @@ LABEL org.opencontainers.image.title="sample.ipynb" \
       org.opencontainers.image.authors="Ada Lovelace" \
       org.opencontainers.image.base.name="python:3.11-slim-bookworm" \
       org.opencontainers.image.base.digest="sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+      io.ipydock.python="3.11.7" \
+      io.ipydock.platform="linux x86_64" \
       io.ipydock.notebook.sha256="1111111111111111111111111111111111111111111111111111111111111111" \
       io.ipydock.lock.sha256="82cc8940e8fe3219cc5967356f774b1a68bae0aafb86a2ba309d2f8f467b2f62"
 
