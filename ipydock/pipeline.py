@@ -45,7 +45,7 @@ from .process import Cancellation
 from .recipe.base import helper, official
 from .recipe.context import write_context
 from .recipe.parts import Part, before, divided
-from .recipe.synthesize import Options, base_of
+from .recipe.synthesize import Options, base_of, default_base
 from .recipe.synthesize import synthesize as synthesize_recipe
 from .recipe.vendor import fetch
 
@@ -216,6 +216,8 @@ def synthesize(
     options = options or Options()
     on_event(StageStarted("synthesize", f"Write the Dockerfile for {found.notebook}"))
     base = base_of(found, options)
+    if engine is not None and engine.name == "venv":
+        base = options.base or default_base(found)  # and nothing of conda's or CUDA's
     if engine is not None:
         try:
             base = pin(engine, base, pull=pull, cancel=cancel)

@@ -12,7 +12,7 @@ A Python of the captured series is set up where the base has none, by the first 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -119,12 +119,14 @@ class Ground:
 
     ``base`` is the image, ``held`` what is in it, ``series`` the Python that it should have, and
     ``python`` the official image to take one from, as `helper` tells, with its digest.
+    ``environment`` brings a Python by itself, so that none is set up.
     """
 
     base: str
     held: BaseImage
     series: str
     python: str = ""
+    environment: Sequence[tuple[Instruction, ...]] = ()
 
     @property
     def helper(self) -> str:
@@ -134,11 +136,14 @@ class Ground:
     @property
     def uv_base(self) -> str:
         """What the stage of uv starts from: an image, or the stage that is it."""
-        return PYTHON_STAGE if how(self.held, self.series) == "copy" else self.helper
+        return PYTHON_STAGE if self._way() == "copy" else self.helper
+
+    def _way(self) -> How:
+        return "there" if self.environment else how(self.held, self.series)
 
     def stages(self) -> list[tuple[Instruction, ...]]:
         """The stage before all others: the Python to be copied, if one is."""
-        if how(self.held, self.series) != "copy":
+        if self._way() != "copy":
             return []
         return [
             (
@@ -163,18 +168,17 @@ class Ground:
             found.append(
                 (
                     Comment((f"Its user is {self.held.uid}; the layers are made as root.",)),
-                    # The last USER of the image is no root.
-                    Simple("USER", "root"),
+                    Simple("USER", "0"),
                 )
             )
-        return [*found, *self._python()]
+        return [*found, *self._python(), *self.environment]
 
     @property
     def _name(self) -> str:
         return self.base.partition("@")[0]
 
     def _python(self) -> list[tuple[Instruction, ...]]:
-        way = how(self.held, self.series)
+        way = self._way()
         if way == "apt":
             says = f"Python {self.series} is that of the distribution."
             return [(Comment((says,)), *_installed("ca-certificates", "python-is-python3"))]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from ..errors import InputError
 from ..layout import SDISTS, is_meant
@@ -31,7 +32,7 @@ from ..models import (
     SystemPackage,
 )
 from ..process import Cancellation
-from . import local, sdists, vendor
+from . import conda, cuda, local, sdists, vendor
 from .base import Ground, assumed, compared, preferred, series_note, version_of
 from .custom import Custom, from_of, read
 from .elsewhere import place as place_elsewhere
@@ -155,7 +156,8 @@ def default_base(capture: Capture) -> str:
 
 
 def base_of(capture: Capture, options: Options) -> str:
-    """The base image: the one that was asked for, that of a ``FROM``, or the default.
+    """The base image: the one that was asked for, that of a ``FROM``, that which a conda
+    environment or wheels for CUDA need, or the default.
 
     Raises:
         InputError: there are several ``FROM``, or an instruction is wrong.
@@ -164,7 +166,12 @@ def base_of(capture: Capture, options: Options) -> str:
     if options.base:
         return options.base
     named = from_of((*options.instructions, *capture.instructions))
-    return named[0] if named else default_base(capture)
+    if named:
+        return named[0]
+    if not conda.unfit(capture.conda, _machine(capture, options)):
+        return conda.IMAGE
+    needed = cuda.base(capture)
+    return needed[0] if needed else default_base(capture)
 
 
 def synthesize(
@@ -187,16 +194,24 @@ def synthesize(
     base = base_of(capture, options)
     series = capture.python.series
     held = options.held or assumed(base, series)
-    ground = Ground(base, held, series, options.python_image)
+    machine = uv_machine(_machine(capture, options))
+    by_conda = conda.is_base(base) and not conda.unfit(capture.conda, machine)
+    layer = conda.paragraphs() if by_conda else ()
+    ground = Ground(base, held, series, options.python_image, layer)
     given = [file for file in options.files if file.kind == "copied"]
     custom = read((*options.instructions, *capture.instructions), given, CA_SECRET)
-    machine = uv_machine(_machine(capture, options))
     wanted = choose(
         capture, options.add_pip, options.origins, machine=machine, extras=options.extras
     )
     wanted.warnings += (*options.notes, *custom.warnings)
-    if note := series_note(held, base, series):
+    from_conda = conda.take_out(wanted, capture) if by_conda else []
+    if not by_conda and (note := series_note(held, base, series)):
         wanted.warnings.append(note)
+    if capture.conda and not by_conda and not options.base:
+        why = conda.unfit(capture.conda, machine)
+        wanted.warnings.append(
+            f"The conda environment is made of packages from PyPI instead, because {why}."
+        )
     glibc = version_of(held.glibc)
     platform = uv_platform(_machine(capture, options), options.system, glibc)
     solve = partial(
@@ -245,13 +260,13 @@ def synthesize(
         ground=ground,
         labels=_labels(capture, ground, locked, machine),
         apt=apt,
-        packages=packages,
+        packages=[*packages, *from_conda],
         env=env,
         files=files,
         workdir=place.workdir,
         folder=place.folder,
         custom=custom,
-        base_reason=_base_reason(base, custom, options),
+        base_reason=_base_reason(base, custom, options, capture),
         env_reasons=[
             f"{name}: {origin}"
             for (option, name), origin in options.origins.items()
@@ -262,7 +277,7 @@ def synthesize(
         vendored=uv,
         added_apt=options.add_apt,
         texts=texts,
-        remarks=remarks,
+        remarks={**remarks, **{canonicalize_name(p.name): "from conda" for p in from_conda}},
     )
     recipe = Recipe(
         notebook=capture.notebook,
@@ -272,7 +287,9 @@ def synthesize(
         dockerfile=str(layers.dockerfile()),
         lock=_lock_header(capture, options) + (by_version(made.text) if wheels else made.text),
         dockerignore=DOCKERIGNORE,
-        packages=tuple(sorted((*packages, *wanted.built), key=lambda package: package.name)),
+        packages=tuple(
+            sorted((*packages, *from_conda, *wanted.built), key=lambda package: package.name)
+        ),
         apt=apt,
         files=(*files, *given),
         modules=tuple(
@@ -285,6 +302,7 @@ def synthesize(
         sdists=made.sdists,
         texts=(
             *texts,
+            *(((conda.LOCK, conda.lock(capture.conda, machine)),) if by_conda else ()),
             *(((SDISTS, made.sdists),) if made.sdists else ()),
             *((vendor.sums(wheels),) if wheels else ()),
         ),
@@ -314,7 +332,7 @@ def _own(wanted: Wanted, options: Options) -> tuple[LocalPackage, ...]:
     )
 
 
-def _base_reason(base: str, custom: Custom, options: Options) -> str:
+def _base_reason(base: str, custom: Custom, options: Options, capture: Capture) -> str:
     """Who asked for the base; empty if nobody did, or it was the command line."""
     name = base.partition("@")[0]
     if custom.base is not None and custom.base.partition("@")[0] == name:
@@ -322,7 +340,8 @@ def _base_reason(base: str, custom: Custom, options: Options) -> str:
     for (option, value), origin in options.origins.items():
         if option == "base" and value.partition("@")[0] == name:
             return f"The base is that of {origin}."
-    return ""
+    needed = cuda.base(capture)
+    return needed[1] if needed and needed[0] == name else ""
 
 
 def _labels(

@@ -209,3 +209,13 @@ def test_the_command_line_names_file_and_key(tmp_path: Path) -> None:
     assert paragraph(done) == (
         "../pyproject.toml [tool.ipydock] has no setting 'bass'. Did you mean base?"
     )
+
+
+def test_with_lab_is_a_setting(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.ipydock]\nwith = ['lab']\n")
+    nb = samples.write(tmp_path / "x.ipynb", samples.code("1"))
+    assert options_for(nb).extras == ("lab",)
+    (tmp_path / "pyproject.toml").write_text("[tool.ipydock]\nwith = ['labb']\n")
+    with pytest.raises(InputError) as raised:
+        options_for(nb)
+    assert 'It should be "lab".' in raised.value.hint
