@@ -72,8 +72,13 @@ def test_ctrl_c_cleans_up_first() -> None:
         finally:
             cleaned.append(True)
 
-    with pytest.raises(KeyboardInterrupt):
-        run_sync(work, ignore, Cancellation())
+    # A shell that starts the tests in the background has Ctrl-C ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_sync(work, ignore, Cancellation())
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert cleaned == [True]
 
 
