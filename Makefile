@@ -14,7 +14,7 @@ help:
 	@echo "make test-fast    the unit tests"
 	@echo "make lint         ruff, mypy, hadolint"
 	@echo "make lab          JupyterLab on the tour, for trying the magics"
-	@echo "make bench        the table that the README quotes"
+	@echo "make bench        the tables that the README quotes"
 	@echo "make engine       a container engine for the tests; eval its last line"
 	@echo "make engine-down  stop that engine and remove all of it"
 
@@ -69,7 +69,8 @@ lab: $(VENV)/.demo
 	$(BIN)/jupyter lab notebooks/tour.ipynb
 
 bench: $(VENV)/.dev
-	@host=$$($(PYTHON) -m tests.bed up | tail -n 1); export "$$host"; $(BIN)/python -m benchmarks
+	@host=$$($(PYTHON) -m tests.bed up | tail -n 1); export "$$host"; \
+	$(BIN)/python -m benchmarks && $(BIN)/python -m benchmarks.build
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
