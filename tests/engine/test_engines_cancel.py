@@ -94,7 +94,7 @@ def test_the_look_for_the_base(engine: Engine) -> None:
 @pytest.mark.parametrize("engine", LOCAL, indirect=True)
 def test_the_start_of_a_rerun(engine: Engine, tmp_path: Path) -> None:
     mark = f"sleep 9{uuid.uuid4().int % 10**8}"
-    script = f"printf '#!/bin/sh\\nexec {mark}\\n' > /usr/bin/python && chmod +x /usr/bin/python"
+    script = f"printf '#!/bin/sh\\nexec {mark}\\n' > /usr/bin/python3 && chmod +x /usr/bin/python3"
     made = recipe(engine, f"RUN {script}")
     image = engine.build(made, context(tmp_path / "context", made), on_event=lambda _event: None)
     before = kept(engine)
