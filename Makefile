@@ -47,7 +47,7 @@ engine-down:
 test: $(VENV)/.dev
 	@$(PYTHON) -m tests.bed tools
 	@$(BIN)/python -m pytest tests/unit -n 2 -q
-	@$(BIN)/python -m pytest tests/engine -q
+	@$(BIN)/python -m pytest tests/engine -q --durations=15
 
 test-fast: $(VENV)/.dev
 	@$(BIN)/python -m pytest tests/unit -n 2 -q -m "not slow"

@@ -176,6 +176,8 @@ def test_an_image_that_lost_its_name_is_pruned(here: Scope, engine: Engine, tmp_
     removal.remove(here, [tag])
 
 
+# What refuses is ours alone, and a container of Podman takes seconds to start.
+@pytest.mark.parametrize("engine", KINDS[:1], ids=["bed"], indirect=True)
 def test_what_is_not_ours_is_refused_and_untouched(engine: Engine) -> None:
     web, base = name(), engine.resolve("debian:bookworm-slim")
     client(engine, "run", "--detach", "--name", web, base, "sleep", "600")

@@ -282,11 +282,8 @@ def test_one_name_for_two_platforms(
 # --- saved and loaded ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", [".tar.zst", ".tar.gz"])
-def test_saved_removed_and_loaded(
-    engine: Engine, image: ManagedImage, tmp_path: Path, suffix: str
-) -> None:
-    out = tmp_path / f"x{suffix}"
+def test_saved_removed_and_loaded(engine: Engine, image: ManagedImage, tmp_path: Path) -> None:
+    out = tmp_path / "x.tar.zst"
     saved = share.save(engine, image, out)
     assert saved.size_bytes == out.stat().st_size < image.size_bytes
     clean(engine, image.recipe)
@@ -302,10 +299,10 @@ def test_saved_on_one_engine_and_loaded_on_another(further: Further, tmp_path: P
     docker = connect("docker")
     made = small_image(docker, tmp_path)
     try:
-        share.save(docker, the(docker, made.recipe), tmp_path / "x.tar.zst")
+        share.save(docker, the(docker, made.recipe), tmp_path / "x.tar.gz")
         with further.environment(further("podman")):
             podman = connect("podman")
-            (loaded,) = share.load(podman, tmp_path / "x.tar.zst").images
+            (loaded,) = share.load(podman, tmp_path / "x.tar.gz").images
             assert loaded.recipe == made.recipe
             said = client(podman, "run", "--rm", loaded.id, "cat", "/etc/os-release").stdout
             assert "Debian" in said
