@@ -21,9 +21,12 @@ def chains(diff_ids: Sequence[str]) -> Iterator[str]:
 def layers_of(
     diff_ids: Sequence[str], sizes: Sequence[int], foreign: Collection[str]
 ) -> tuple[Layer, ...]:
-    """The layers with their sizes; none where it is not known which size belongs to which."""
+    """The layers with their sizes, which are 0 where it is not known which belongs to which.
+
+    Histories of older builders do not tell which of their steps made a layer.
+    """
     if len(diff_ids) != len(sizes):
-        return ()
+        sizes = [0] * len(diff_ids)
     return tuple(
         Layer(chain=chain, size_bytes=size, foreign=chain in foreign)
         for chain, size in zip(chains(diff_ids), sizes, strict=True)

@@ -96,6 +96,12 @@ def test_where_sizes_of_layers_are_not_known_none_is_guessed() -> None:
     assert lifecycle.freed([A, unknown], [A]) is None
 
 
+def test_an_image_of_unknown_sizes_does_not_hide_what_the_others_take() -> None:
+    unknown = image("u", layers=(layer("packages", 0), layer("u", 0)), size_bytes=1020)
+    assert lifecycle.freed([A, unknown], [A]) == 10
+    assert lifecycle.freed([A, unknown], [unknown]) is None
+
+
 def test_together_images_take_their_shared_layers_once() -> None:
     assert taken([A, B]) == 100 + 1000 + 10 + 20
 
