@@ -75,9 +75,11 @@ class Packages:
         real = os.path.realpath(self.folder / path)
         for name, dist in self.environment.installed.items():
             root = editable(dist)
-            if root is None or not real.startswith(f"{root}/") or self._of(dist) is None:
+            if root is None or not real.startswith(f"{root}/"):
                 continue
-            if real[len(root) + 1 :].removeprefix("src/").partition("/")[0] in _tops(dist):
+            top = real[len(root) + 1 :].removeprefix("src/").partition("/")[0]
+            # Its source is read, and what is odd about it said, only where it is needed.
+            if top in _tops(dist) and self._of(dist) is not None:
                 return name
         return None
 

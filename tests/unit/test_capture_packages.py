@@ -95,6 +95,19 @@ def test_the_notebooks_own_folder_is_no_part_of_a_package(env: Path, tmp_path: P
     assert [module.path for module in found.local_modules] == ["helper.py"]
 
 
+def test_of_a_package_around_the_notebook_that_it_does_not_use_nothing_is_said(
+    env: Path, tmp_path: Path
+) -> None:
+    folder = project(tmp_path / "own", "my-own", "my_own")
+    (folder / ".env").write_text("A=1")
+    install(env, "my-own", folder)
+    nb = notebook(folder / "examples", "import helper")
+    (folder / "examples" / "helper.py").write_text("")
+    found = capture(nb, python=env)
+    assert found.local_packages == ()
+    assert not any("my-own" in warning for warning in found.warnings)
+
+
 @pytest.mark.parametrize("layout", ["src", "flat"])
 def test_a_package_around_the_notebook_is_not_there_twice(
     env: Path, tmp_path: Path, layout: str
