@@ -31,7 +31,10 @@ demo: $(VENV)/.demo
 	@if [ "$(ENGINE)" = docker ]; then host=$$($(PYTHON) -m tests.bed up | tail -n 1); \
 	else host=$$($(PYTHON) -m tests.bed env 2>/dev/null | tail -n 1); fi; \
 	if [ -n "$$host" ]; then export "$$host"; fi; \
-	$(BIN)/ipydock verify notebooks/tour.ipynb --engine $(ENGINE) && \
+	{ $(BIN)/ipydock verify notebooks/tour.ipynb --engine $(ENGINE) || \
+	  { [ $$? = 4 ] && [ $(ENGINE) = auto ] && \
+	    printf '\n%s\n' 'No image can be built here; the same without a container:' && \
+	    $(BIN)/ipydock verify notebooks/tour.ipynb --engine venv; }; } && \
 	printf '%s\n' '' 'Next:' \
 	  '  $(BIN)/ipydock capture notebooks/tour.ipynb          what it needs, and why' \
 	  '  $(BIN)/ipydock dockerfile notebooks/tour.ipynb       the Dockerfile' \
