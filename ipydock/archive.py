@@ -170,6 +170,7 @@ def contents(path: Path, on_bytes: Callable[[int], None]) -> list[Packed]:
     kept: dict[str, bytes] = {}
     with unpacked(path) as stream:
         counted = _Counted(stream, on_bytes)
+        # Its types ask for more of a file than reading it as a stream does.
         with tarfile.open(fileobj=counted, mode="r|", bufsize=CHUNK) as tar:  # type: ignore[call-overload]
             for member in tar:
                 if not member.isfile() or member.size > _SMALL:
