@@ -26,11 +26,10 @@ if TYPE_CHECKING:
         rerun_async,
         save_context,
         synthesize,
-        verify,
-        verify_async,
     )
     from .recipe.synthesize import Options
     from .settings import options_for
+    from .verifying import verify, verify_async
 
 __version__ = "0.1.0"
 __all__ = [
@@ -70,6 +69,8 @@ _MODULES = {
     "Verdict": "models",
     "Options": "recipe.synthesize",
     "options_for": "settings",
+    "verify": "verifying",
+    "verify_async": "verifying",
 }
 
 

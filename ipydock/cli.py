@@ -238,9 +238,10 @@ def rerun_command(
 @common_options
 def verify_command(notebook: Path, output: Path | None, **options: Any) -> None:
     """Capture, build, rerun and compare with the stored outputs."""
-    from . import pipeline
+    from .pipeline import BuildOptions
     from .render import relative, verdict_view
     from .rerun import check_output, default_output
+    from .verifying import verify
 
     common, options = _common(options)
     loaded, options = _settled(notebook, options)
@@ -249,12 +250,12 @@ def verify_command(notebook: Path, output: Path | None, **options: Any) -> None:
     limits = limits_of(options)
     engine = _engine(common)
     with common.progress(shown=True) as progress:
-        verdict = pipeline.verify(
+        verdict = verify(
             loaded,
             **only(options, CAPTURE),
             engine=engine,
             recipe_options=recipe_options_of(loaded, options),
-            build_options=pipeline.BuildOptions(**only(options, BUILD)),
+            build_options=BuildOptions(**only(options, BUILD)),
             limits=limits,
             out=out,
             on_event=progress,

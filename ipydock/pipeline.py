@@ -1,4 +1,4 @@
-"""The five stages put together: what every front end calls and only renders.
+"""The five stages: what every front end calls and only renders.
 
 Each function takes the notebook as a path, an nbformat node or a loaded `Notebook` and reports
 progress through ``on_event``. Those that take long stop when ``cancel`` is raised, and have an
@@ -29,13 +29,10 @@ from .events import OnEvent, StageFinished, StageStarted, Warned
 from .models import (
     BaseImage,
     Capture,
-    FileSummary,
     Image,
-    ImageSummary,
     Limits,
     Recipe,
     Rerun,
-    Seconds,
     Verdict,
     is_tag,
 )
@@ -70,17 +67,6 @@ class BuildOptions:
                 f"{self.tag!r} is not a name for an image.",
                 hint="Write one in lower case such as me/analysis:1.",
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """All that a verification made, stage by stage; ``verdict`` is what it comes to."""
-
-    capture: Capture
-    recipe: Recipe
-    image: Image
-    rerun: Rerun
-    verdict: Verdict
 
 
 def capture(
@@ -379,113 +365,6 @@ def compare(original: NotebookLike, executed: Rerun) -> Verdict:
     return compare_notebooks(load(original), executed)
 
 
-def verify(nb: NotebookLike, **options: Any) -> Verdict:
-    """Capture, synthesize, build, rerun and compare; the arguments are those of `verification`.
-
-    Raises:
-        IpydockError: a stage failed, see there. A notebook that fails in the container is no error
-            here but the verdict ``failed``.
-    """
-    return verification(nb, **options).verdict
-
-
-def verification(
-    nb: NotebookLike,
-    *,
-    python: str | os.PathLike[str] | None = None,
-    kernel: str | None = None,
-    live: bool = False,
-    run: bool = False,
-    trace: bool = False,
-    engine: Engine | str = "auto",
-    recipe_options: Options | None = None,
-    build_options: BuildOptions | None = None,
-    limits: Limits | None = None,
-    out: Path | None = None,
-    on_event: OnEvent = events.ignore,
-    cancel: Cancellation | None = None,
-) -> Verification:
-    """`verify`, keeping what each stage made.
-
-    Args:
-        nb: the notebook, which is never written to.
-        python, kernel, live, run, trace: what to capture and how, see `capture`.
-        engine: an engine or its name; ``auto`` takes the first that works.
-        recipe_options: base image and additions; None for what `ipydock.options_for` says.
-        build_options: tag, caches.
-        limits: network, memory, CPUs, processes, seconds a cell.
-        out: where the executed notebook is written; nowhere if it is None.
-        on_event: receives the progress.
-        cancel: ends what is under way when raised.
-    """
-    from .rerun import check_output
-    from .settings import options_for
-
-    cancel = cancel or Cancellation()
-    build_options = build_options or BuildOptions()
-    notebook = load(nb)
-    recipe_options = options_for(notebook) if recipe_options is None else recipe_options
-    if out is not None:
-        check_output(notebook, out)
-    chosen = select(engine)[0] if isinstance(engine, str) else engine
-    began = time.monotonic()
-    found = capture(
-        notebook,
-        python=python,
-        kernel=kernel,
-        live=live,
-        run=run,
-        trace=trace,
-        timeout=(limits or Limits()).timeout,
-        recipe_options=recipe_options,
-        on_event=on_event,
-        cancel=cancel,
-    )
-    captured = time.monotonic()
-    recipe = synthesize(
-        found,
-        recipe_options,
-        engine=chosen,
-        pull=build_options.pull,
-        on_event=on_event,
-        cancel=cancel,
-    )
-    image = build(recipe, notebook, build_options, engine=chosen, on_event=on_event, cancel=cancel)
-    built = time.monotonic()
-    executed = rerun(
-        notebook, image, out=out, limits=limits, engine=chosen, on_event=on_event, cancel=cancel
-    )
-    ran = time.monotonic()
-    on_event(StageStarted("compare", "Compare with the stored outputs"))
-    verdict = compare(notebook, executed)
-    if "network" in verdict.blame and not (limits or Limits()).network:
-        text = "A cell wanted the network, which is off; --network on allows it."
-        verdict = verdict.model_copy(update={"warnings": (*verdict.warnings, text)})
-    compared = time.monotonic()
-    on_event(StageFinished("compare", compared - ran, verdict.verdict))
-    verdict = verdict.model_copy(
-        update={
-            "image": ImageSummary(
-                id=image.id, tag=image.tag, size_bytes=image.size_bytes, cached=image.cached
-            ),
-            "seconds": Seconds(
-                capture=captured - began,
-                build=built - captured,
-                rerun=ran - built,
-                compare=compared - ran,
-            ),
-            "packages": recipe.packages,
-            "apt": recipe.apt,
-            "files": tuple(
-                FileSummary(path=file.path, sha256=file.sha256, policy=file.policy)
-                for file in found.files_read
-            ),
-            "warnings": (*found.warnings, *recipe.warnings, *verdict.warnings),
-        }
-    )
-    return Verification(found, recipe, image, executed, verdict)
-
-
 async def capture_async(nb: NotebookLike, **options: Any) -> Capture:
     """`capture`, with the same arguments, without blocking the loop; cancelling ends its run."""
     return await aio.in_thread(lambda flag: capture(nb, **options, cancel=flag))
@@ -520,11 +399,6 @@ async def rerun_async(
             nb, image, out=out, limits=limits, engine=engine, on_event=on_event, cancel=flag
         )
     )
-
-
-async def verify_async(nb: NotebookLike, **options: Any) -> Verdict:
-    """`verify`, with the same arguments, without blocking the loop; cancelling ends all of it."""
-    return await aio.in_thread(lambda flag: verify(nb, **options, cancel=flag))
 
 
 def save_context(

@@ -21,7 +21,8 @@ LAYERS = (
     | {"network"}
     | {"notebook", "notebook_v4", "piping", "wheelmaking"},
     {"capture", "recipe", "engine"},
-    {"kernel", "rerun", "session", "compare", "aio", "pipeline", "render", "folding", "streams"}
+    {"kernel", "rerun", "session", "compare", "aio", "pipeline", "verifying"}
+    | {"render", "folding", "streams"}
     | {"lifecycle", "removal", "pruning", "share", "archive", "manage", "manage_view"}
     | {"multiplatform", "cli_manage", "cli_share"}
     | {"options", "settings", "doctor", "terminal", "unchanged"},
