@@ -1,0 +1,97 @@
+"""The data that crosses a boundary: Capture, Recipe, Image, Rerun and Verdict.
+
+All are frozen pydantic models; ``model_dump_json()`` is the JSON that files, ``--json`` and other
+programs get. Two ways of naming a cell occur in all of them: ``index`` (or ``cell``) counts from 0
+over all cells of the notebook, as nbformat does; ``number`` counts from 1 over the code cells,
+which is what a reader sees as ``[3]`` after "Restart kernel and run all".
+"""
+
+from __future__ import annotations
+
+from .base import (
+    Document,
+    Model,
+)
+from .captured import (
+    ARCHIVES,
+    Capture,
+    CondaPackage,
+    DataFile,
+    Evidence,
+    InstructionCell,
+    Library,
+    Loaded,
+    LocalModule,
+    LocalPackage,
+    Pinned,
+    Policy,
+    Program,
+    PythonInfo,
+    Requested,
+    Settings,
+    Source,
+    SourceFile,
+    SystemPackage,
+)
+from .made import (
+    BaseImage,
+    Blame,
+    CellRun,
+    CellStatus,
+    CellVerdict,
+    ContextFile,
+    Download,
+    FileSummary,
+    Image,
+    ImageSummary,
+    Limits,
+    Package,
+    Recipe,
+    Rerun,
+    Seconds,
+    Verdict,
+    VerdictWord,
+    is_tag,
+)
+
+__all__ = [
+    "ARCHIVES",
+    "BaseImage",
+    "Blame",
+    "Capture",
+    "CellRun",
+    "CellStatus",
+    "CellVerdict",
+    "CondaPackage",
+    "ContextFile",
+    "DataFile",
+    "Document",
+    "Download",
+    "Evidence",
+    "FileSummary",
+    "Image",
+    "ImageSummary",
+    "InstructionCell",
+    "Library",
+    "Limits",
+    "Loaded",
+    "LocalModule",
+    "LocalPackage",
+    "Model",
+    "Package",
+    "Pinned",
+    "Policy",
+    "Program",
+    "PythonInfo",
+    "Recipe",
+    "Requested",
+    "Rerun",
+    "Seconds",
+    "Settings",
+    "Source",
+    "SourceFile",
+    "SystemPackage",
+    "Verdict",
+    "VerdictWord",
+    "is_tag",
+]
