@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ import click
 from rich.console import Console
 
 from . import __version__
-from .errors import InputError, IpydockError, RerunError
+from .cli_errors import run
+from .errors import InputError, RerunError
 from .files import write_atomic
 from .models import Capture, Image, Recipe
 from .notebook import Notebook, load
@@ -417,61 +417,13 @@ def _write(path: Path, text: str) -> None:
         ) from error
 
 
-# --- the process ------------------------------------------------------------------------------
+def main() -> None:
+    """Run the command; SIGTERM and SIGHUP end it as Ctrl-C does, with nothing left running."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Also where a shell started us in the background with SIGINT ignored.
+        signal.signal(number, _on_signal)
+    sys.exit(run(cli))
 
 
 def _on_signal(_number: int, _frame: Any) -> None:
     raise KeyboardInterrupt
-
-
-def main() -> None:
-    """Run the command; every error becomes one paragraph on standard error and an exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Also where a shell started us in the background with SIGINT ignored.
-        signal.signal(number, _on_signal)
-    sys.exit(_run())
-
-
-def _run() -> int:
-    verbose = any(word in ("-v", "--verbose") for word in sys.argv[1:])
-    try:
-        return cli.main(standalone_mode=False) or 0
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("\nInterrupted; nothing was left running.", err=True)
-        return 130
-    except IpydockError as error:
-        _report(error, verbose)
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output has gone, as `head` does; say nothing more to it.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(nowhere, stream.fileno())
-        return 141  # as a process that SIGPIPE ends
-    except Exception as error:  # noqa: BLE001 - whatever is left is a defect of ipydock's own
-        _report(InternalError(f"ipydock itself failed: {type(error).__name__}: {error}"), verbose)
-        return InternalError.exit_code
-
-
-class InternalError(IpydockError):
-    """Something that should not have happened; 70 is EX_SOFTWARE of sysexits.h."""
-
-    exit_code = 70
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, hint="This is a defect; -v shows where it happened.")
-
-
-def _report(error: IpydockError, verbose: bool) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    if verbose:
-        click.echo(traceback.format_exc(), err=True)
-        if error.evidence:
-            click.echo(error.evidence, err=True)
-    console.print("[bold red]Error:[/]", end=" ")
-    console.print(error.paragraph(), markup=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ipydock import cli, doctor
+from ipydock.cli_errors import run
 from ipydock.models import Capture
 from tests import samples
 from tests.command import document, ipydock, paragraph
@@ -203,7 +204,7 @@ def test_bad_usage(
     places = [names.get(word, word) for word in words]
     monkeypatch.setenv("DOCKER_HOST", NOBODY)
     monkeypatch.setattr(sys, "argv", ["ipydock", *places])
-    ended = cli._run()
+    ended = run(cli.cli)
     told = capsys.readouterr().err
     assert ended == 2, told
     assert says in told
@@ -238,7 +239,7 @@ def test_a_defect_is_not_taken_for_a_difference(
 
     monkeypatch.setattr(doctor, "examine", broken)
     monkeypatch.setattr(sys, "argv", ["ipydock", "doctor"])
-    assert cli._run() == 70
+    assert run(cli.cli) == 70
     assert "ZeroDivisionError: oh. This is a defect" in capsys.readouterr().err
 
 
