@@ -33,7 +33,7 @@ class IpydockError(Exception):
         message: what failed and why, one or two sentences.
         hint: what to do about it; shown after the message.
         evidence: what was seen, such as the last lines of a log; shown with ``-v``
-            and wherever there is room for it.
+            and wherever there is room for it. The last lines of a build are always shown.
     """
 
     exit_code: ClassVar[int] = 1
@@ -85,9 +85,13 @@ class RegistryError(EngineError):
 
 
 class BuildError(IpydockError):
-    """The image could not be built."""
+    """The image could not be built. The evidence is what the failed step wrote last."""
 
     exit_code = 4
+
+    def last_lines(self, most: int = 15) -> tuple[str, ...]:
+        """The end of what the failed step wrote, empty where there is nothing."""
+        return tuple(self.evidence.splitlines()[-most:])
 
 
 class BaseImageError(BuildError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -16,9 +15,8 @@ from .doctor import Finding
 from .engine.labels import session
 from .folding import size_in_words
 from .managed import Action, Listing, Log, ManagedContainer, ManagedImage, Removal
+from .shown import plain
 
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)?|\x1b.")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _UNITS = (("week", 7 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
@@ -62,11 +60,6 @@ def to_rich(page: Page) -> RenderableType:
         parts.append(Text(page.log.rstrip("\n")))
     parts += [Text(note, style="dim") for note in page.notes]
     return Group(*parts)
-
-
-def plain(text: str) -> str:
-    """Text without what would steer a terminal; labels and logs may come from anyone."""
-    return _CONTROLS.sub("", _ESCAPES.sub("", text))
 
 
 def ago(when: datetime, now: datetime | None = None) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from .errors import BuildError
 from .events import (
     CellFinished,
     CellStarted,
@@ -37,6 +38,8 @@ def progress_in_words(event: Progressed) -> str:
 
 class TerminalProgress:
     """Renders events on a console; a context manager, and itself the ``on_event`` callable.
+
+    Of a build that fails it shows the last lines, also if it is quiet: they belong to the error.
 
     Args:
         console: where to; standard error for the command line.
@@ -89,6 +92,9 @@ class TerminalProgress:
         if kind is not None and not self._quiet:
             for text in fold_warnings(self._held or ()):
                 self._say(f"  ! {text}", style="yellow")
+        if isinstance(error, BuildError) and not self._verbose:  # with -v they were shown
+            for text in error.last_lines():
+                self._console.print(Text(f"  | {text}"), soft_wrap=True)
 
     def __call__(self, event: Event) -> None:
         """Take one event."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
+from collections import defaultdict, deque
 from pathlib import Path
 from types import TracebackType
 
 from ..credentials import hidden
 from ..errors import BuildError, DiskFull, IpydockError
 from ..events import LogLine, OnEvent, Progressed, StepFinished, StepStarted
+from ..shown import plain
 from .meanings import meaning
 
 _VERTEX = re.compile(r"^#(\d+) (.*)$")
@@ -41,7 +42,9 @@ _OWN_STEPS = (
 _WORTH_A_BAR = 2_000_000  # bytes: what is smaller is there before a bar is
 _EVERY = 0.1  # seconds between two reports of how far a step is
 _MOUNT = re.compile(r"--mount=\S+\s+")
-_TAIL = 40  # lines of the log that an error carries as evidence
+_TAIL = 40  # lines of a step that an error carries as evidence
+_EXIT = re.compile(r"^ERROR: .*(exit code: \d+)$")  # after the whole command, once more
+_RULE = "------"  # around what BuildKit repeats of each step that failed
 
 
 class BuildLog:
@@ -62,7 +65,8 @@ class BuildLog:
             ) from error
         self.path = path
         self._on_event = on_event
-        self._tail: deque[str] = deque(maxlen=_TAIL)
+        # The last lines of each step that goes on; those of no step are the client's own.
+        self._tails: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_TAIL))
         self._headers: dict[str, str] = {}  # what a vertex said of itself, repeated now and then
         self._titles: dict[str, str] = {}
         self._began: dict[str, float] = {}
@@ -70,6 +74,8 @@ class BuildLog:
         self._reported = 0.0
         self._sent = sent
         self._failed = ""
+        self._title = ""  # of the step that failed
+        self._repeating = False
         self._podman_step = ""
 
     def __enter__(self) -> BuildLog:
@@ -84,15 +90,19 @@ class BuildLog:
         self._file.close()
 
     def line(self, text: str) -> None:
-        """Take one line of the build's output; passwords in URLs are masked."""
-        text = hidden(text)
+        """Take one line of the build's output; passwords in URLs and what steers are left out."""
+        text = plain(hidden(text))
         self._file.write(text + "\n")
-        if match := _VERTEX.match(text):
+        if text == _RULE and self._failed and not self._podman_step:
+            self._repeating = not self._repeating
+        elif self._repeating:
+            pass
+        elif match := _VERTEX.match(text):
             self._buildkit(match[1], match[2])
         elif match := _PODMAN.match(text):
             self._finish(self._podman_step)
-            self._podman_step = match[1]
-            self._failed = match[2]  # if it ends here, this is where
+            self._podman_step = self._failed = match[1]  # if it ends here, this is where
+            self._title = match[2]
             self._start(match[1], match[2])
         elif text.strip():
             self._output(self._podman_step, text)
@@ -111,8 +121,8 @@ class BuildLog:
         if rest.startswith(("DONE", "CACHED")):
             self._finish(vertex, cached=rest.startswith("CACHED"))
         elif rest.startswith("ERROR"):
-            self._failed = self._titles[vertex]
-            self._tail.append(rest)
+            self._failed, self._title = vertex, self._titles[vertex]
+            self._tails[vertex].append(_EXIT.sub(r"\1", rest))
         elif match := _OUTPUT.match(rest):
             self._output(vertex, match[1])
         elif match := _STATUS.match(rest):
@@ -145,23 +155,31 @@ class BuildLog:
     def _finish(self, step: str, *, cached: bool = False) -> None:
         if began := self._began.pop(step, None):
             self._on_event(StepFinished("build", step, time.monotonic() - began, cached))
+        self._tails.pop(step, None)
 
     def _output(self, step: str, text: str) -> None:
-        self._tail.append(text)
+        self._tails[step].append(text)
         self._on_event(LogLine("build", text, step))
 
     def failure(self) -> IpydockError:
         """The error for a build that ended badly: the step, what its last lines mean, the mend."""
-        evidence = "\n".join(self._tail)
-        step = " ".join(_MOUNT.sub("", self._failed).split())
+        client = list(self._tails.pop("", ()))
+        # Steps that go beside each other write between each other's lines.
+        held = [self._tails[self._failed]] if self._failed else self._tails.values()
+        own = [line for lines in held for line in lines]
+        evidence = "\n".join(own or client)
+        step = " ".join(_MOUNT.sub("", self._title).split())
         where = f" in the step {step[:120]!r}" if step else ""
-        if (found := meaning(evidence)) is not None:
+        found = meaning("\n".join((*own, *client)))
+        if found is not None:
             return found.kind(
                 f"The build failed{where}: {found.says}.",
                 hint=f"{found.hint} The whole log is in {self.path}.",
                 evidence=evidence,
             )
-        last = next((line for line in reversed(self._tail) if line.strip()), "no output")
+        lines = [line for line in own or client if line.strip()]
+        said = [line for line in lines if not line.startswith("exit code: ")] or lines
+        last = said[-1] if said else "no output"
         return BuildError(
             f"The build failed{where}: {last.strip()[:300]}",
             hint=f"The whole log is in {self.path}.",

@@ -246,3 +246,58 @@ def test_what_a_failure_means(tmp_path: Path, text: str, kind: type[BuildError],
     assert says in failure.message
     assert str(log.path) in failure.hint
     assert failure.evidence
+
+
+# Docker 20.10: two stages beside each other, and the failed one told again at the end.
+BESIDE = """\
+#8 [stage-1 3/7] RUN uv pip install -r /tmp/requirements.lock
+#8 1.274 Downloading jedi (4.7MiB)
+#9 [wheels 2/3] RUN uv build --wheel /src/mine
+#9 0.350 Building wheel...
+#8 3.772  Downloaded jedi has no wheels
+#9 30.1 error: Failed to fetch: `https://pypi.org/simple/setuptools/`
+#8 3.773  Downloaded pygments
+#9 30.1   cause: operation timed out
+#9 ERROR: executor failed running [/bin/sh -c uv build --wheel /src/mine]: exit code: 2
+#8 3.774  Downloaded numpy
+#8 CANCELED
+------
+ > [wheels 2/3] RUN uv build --wheel /src/mine:
+#9 0.350 Building wheel...
+#9 30.1   cause: operation timed out
+------
+executor failed running [/bin/sh -c uv build --wheel /src/mine]: exit code: 2
+"""
+
+
+def test_the_evidence_is_what_the_failed_step_wrote_last(tmp_path: Path) -> None:
+    log, _ = feed(tmp_path, BESIDE)
+    failure = log.failure()
+    assert isinstance(failure, BuildError)
+    assert failure.last_lines() == (
+        "Building wheel...",
+        "error: Failed to fetch: `https://pypi.org/simple/setuptools/`",
+        "  cause: operation timed out",
+        "exit code: 2",
+    )
+    assert failure.last_lines(1) == ("exit code: 2",)
+    assert "'RUN uv build --wheel /src/mine': the network cannot be reached" in failure.message
+    assert log.path.read_text() == BESIDE
+
+
+def test_the_evidence_of_podman_is_of_its_last_step(tmp_path: Path) -> None:
+    text = "STEP 1/2: FROM debian\nSTEP 2/2: RUN false\nno\nError: building: exit status 1\n"
+    failure = feed(tmp_path, text)[0].failure()
+    assert failure.evidence == "no\nError: building: exit status 1"
+
+
+def test_what_says_nothing_known_is_told_by_its_last_line(tmp_path: Path) -> None:
+    text = "#5 [2/3] RUN make\n#5 1.2 make: *** No rule\n#5 ERROR: process x: exit code: 2\n"
+    message = feed(tmp_path, text)[0].failure().message
+    assert message == "The build failed in the step 'RUN make': make: *** No rule"
+
+
+def test_a_build_steers_no_terminal(tmp_path: Path) -> None:
+    log, events = feed(tmp_path, "#5 [2/2] RUN x\n#5 0.1 \x1b]0;title\x07\x1b[31mred\x1b[0m\n")
+    assert LogLine("build", "red", "5") in events
+    assert "\x1b" not in log.path.read_text()

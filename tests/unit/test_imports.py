@@ -19,7 +19,7 @@ ROOT = Path(ipydock.__file__).parent
 LAYERS = (
     {"errors", "events", "models", "managed", "process", "files", "hosts", "layout", "credentials"}
     | {"network"}
-    | {"notebook", "notebook_v4", "piping", "wheelmaking"},
+    | {"notebook", "notebook_v4", "piping", "shown", "wheelmaking"},
     {"capture", "recipe", "engine"},
     {"kernel", "rerun", "session", "compare", "aio", "pipeline", "verifying"}
     | {"render", "folding", "streams"}

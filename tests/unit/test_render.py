@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 import ipydock
+from ipydock.errors import BuildError
 from ipydock.events import (
     CellFinished,
     Event,
@@ -174,3 +175,26 @@ def test_progress_on_a_terminal_ends_with_the_same_lines() -> None:
         for event in EVENTS:
             progress(event)
     assert "all done" in page.getvalue()
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_failed_build_shows_what_its_step_wrote_last(quiet: bool, terminal: bool) -> None:
+    page = io.StringIO()
+    console = Console(file=page, force_terminal=terminal, width=30)
+    long = "error: Failed to fetch `https://pypi.org/simple/setuptools/`"
+    evidence = "\n".join((*(f"line {number}" for number in range(30)), long))
+    with (
+        pytest.raises(BuildError),
+        TerminalProgress(console, quiet=quiet),
+    ):
+        raise BuildError("The build failed.", evidence=evidence)
+    assert f"  | line 29\n  | {long}\n" in page.getvalue()
+    assert "line 10" not in page.getvalue()
+
+
+def test_with_v_the_log_was_shown_already() -> None:
+    page = io.StringIO()
+    with pytest.raises(BuildError), TerminalProgress(Console(file=page), verbose=True):
+        raise BuildError("The build failed.", evidence="a line")
+    assert page.getvalue() == ""
