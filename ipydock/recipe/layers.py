@@ -17,7 +17,17 @@ from . import local, sdists, vendor
 from .base import Ground
 from .custom import Custom
 from .instructions import Comment, Copy, Dockerfile, Exec, From, Pairs, Run, Simple
-from .mounts import CA_FILE, CA_SECRET, CACHE, SETTINGS, SETTINGS_FILE, SYSTEM, UV
+from .mounts import (
+    CA_FILE,
+    CA_SECRET,
+    CACHE,
+    KEPT,
+    KEPT_FOLDER,
+    SETTINGS,
+    SETTINGS_FILE,
+    SYSTEM,
+    UV,
+)
 
 # The uv that installs the packages in the image; a constant, so that the same capture gives the
 # same bytes whatever uv the host has. scripts/get_uv.py has the digests of its files.
@@ -31,7 +41,13 @@ START = "/opt/notebook/start.py"
 # others names were seen loaded in a kernel, but are imported within functions.
 RUNNING = (
     *("IPython.core.debugger", "IPython.core.magics", "debugpy", "debugpy/_vendored/pydevd"),
-    *("ipykernel.ipkernel", "ipykernel.kernelapp", "ipykernel_launcher"),
+    *(
+        "debugpy.server.api",
+        "ipykernel.debugger",
+        "ipykernel.ipkernel",
+        "ipykernel.kernelapp",
+        "ipykernel_launcher",
+    ),
     *("matplotlib_inline.backend_inline", "nbclient", "nbformat.v4", "pydevd"),
     *("tornado.platform.asyncio", "zmq.backend.cython"),
 )
@@ -66,9 +82,10 @@ def packages_run(number: int, *, vendored: bool = False) -> Run:
             f"{settings}UV_LINK_MODE=copy \\\n"
             f"      /opt/uv/uv pip install {SYSTEM} {where} \\\n"
             "      --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock",
-            "python3 /tmp/bytecode.py < /tmp/modules.txt",
+            f"python3 /tmp/bytecode.py {KEPT_FOLDER} < /tmp/modules.txt",
         ),
         mounts=(
+            KEPT,
             *((UV, vendor.MOUNT) if vendored else (CA_SECRET, CACHE, UV, SETTINGS)),
             f"type=bind,source={lock_name(number)},target=/tmp/requirements.lock",
             f"type=bind,source={modules_name(number)},target=/tmp/modules.txt",
@@ -192,9 +209,10 @@ class Layers:
             Comment(("uv installs the packages below; it does not stay in the image.",)),
             From(self.ground.uv_base, "uv"),
             Run(
-                (f"python3 /tmp/get_uv.py /opt/uv {UV_VERSION} /tmp/uv.toml",),
+                (f"python3 /tmp/get_uv.py /opt/uv {UV_VERSION} /tmp/uv.toml {KEPT_FOLDER}",),
                 mounts=(
                     CA_SECRET,
+                    KEPT,
                     "type=secret,id=uv,target=/tmp/uv.toml",
                     f"type=bind,source={SCRIPTS}/get_uv.py,target=/tmp/get_uv.py",
                 ),

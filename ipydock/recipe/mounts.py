@@ -7,7 +7,11 @@ from __future__ import annotations
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 CA_SECRET = f"type=secret,id=ca,target={CA_FILE}"
 
+# What outlives a build: what uv downloaded, and uv itself with the bytecode of what was compiled.
 CACHE = "type=cache,target=/root/.cache/uv"
+KEPT_FOLDER = "/root/.cache/ipydock"
+KEPT = f"type=cache,target={KEPT_FOLDER}"
+
 UV = "type=bind,from=uv,source=/opt/uv,target=/opt/uv"
 
 # Where packages come from on the host, with the credentials: a uv.toml. It is mounted over an empty

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import os
+import platform
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from importlib import resources
@@ -239,3 +242,23 @@ def test_uv_is_not_taken_from_where_it_is_not_what_was_asked_for(
                 f"uv 0.13.9 cannot be downloaded: the package index 127.0.0.1 {says}\n"
             )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_kept_uv_is_checked_and_taken(
+    get_uv: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = io.BytesIO()
+    with zipfile.ZipFile(store, "w") as wheel:
+        wheel.writestr("uv-0.13.9.data/scripts/uv", "the program")
+    wanted = hashlib.sha256(store.getvalue()).hexdigest()
+    monkeypatch.setattr(get_uv, "SHA256", {platform.machine(): wanted})
+    settings = tmp_path / "uv.toml"
+    settings.write_text('index-url = "http://127.0.0.1:9/simple"\n')  # nobody is there
+    words = (str(tmp_path / "out"), "0.13.9", str(settings), str(tmp_path))
+    kept = tmp_path / f"uv-{wanted}.whl"
+    kept.write_bytes(store.getvalue()[1:])
+    with pytest.raises(SystemExit, match="cannot be downloaded"):
+        get_uv.main(*words)
+    kept.write_bytes(store.getvalue())
+    get_uv.main(*words)
+    assert (tmp_path / "out" / "uv").read_text() == "the program"

@@ -27,12 +27,21 @@ PACKAGE = {
     "pkg/inner/__init__.py": "",
     "pkg/inner/third.py": f"{MANY}\nfrom ..fourth import *\nfrom .. import fifth\na = 1\n",
     "pkg/fourth.py": "try:\n    import broken\nexcept SyntaxError:\n    pass\n",
-    "pkg/fifth.py": "",
+    "pkg/fifth.py": (
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    import checked\n\n# Between.\n    import checked.too\n"
+        "else:\n    import typed\n"
+        "try:\n    import found\nexcept ImportError:\n    import substitute\n"
+        'if __name__ == "__main__":\n    import program\n'
+        "import after\n"
+    ),
     "pkg/unused.py": "",
     "other/deep.py": "",  # a namespace package
     "lazy.py": "",
     "conditional.py": "import pkg",
     "broken.py": "print 'for another Python'",
+    **dict.fromkeys(("typed.py", "found.py", "after.py"), ""),
+    **dict.fromkeys(("checked.py", "substitute.py", "program.py"), ""),
 }
 
 
@@ -54,11 +63,13 @@ def environment(folder: Path, series: str) -> Path:
     return folder / "env" / "bin" / "python"
 
 
-def compiled(folder: Path, python: Path, names: str, cache: str = "cache") -> dict[str, bytes]:
+def compiled(
+    folder: Path, python: Path, names: str, cache: str = "cache", kept: Path | None = None
+) -> dict[str, bytes]:
     """The bytecode that compiling these names leaves, by module path."""
     prefix = folder / cache  # the interpreter's own folders stay as they are
     subprocess.run(
-        [python, script(folder, "bytecode.py")],
+        [python, script(folder, "bytecode.py"), *([kept] if kept else [])],
         input=names,
         text=True,
         check=True,
@@ -82,6 +93,7 @@ def test_what_is_imported_at_the_top_is_compiled_and_nothing_else(
     python = environment(tmp_path, series)
     found = compiled(tmp_path, python, "pkg.first\nno.such.thing\n../../evil\n")
     left_out = {"pkg/unused.py", "lazy.py", "broken.py"}
+    left_out |= {"checked.py", "substitute.py", "program.py"}
     assert modules(found) == set(PACKAGE) - left_out
     assert {data[4:8] for data in found.values()} == {b"\1\0\0\0"}  # PEP 552: no times
     # Python takes it: the source may go, as far as it is concerned.
@@ -111,6 +123,23 @@ def test_what_was_compiled_before_is_kept_and_followed(tmp_path: Path) -> None:
     before = target.stat().st_mtime_ns
     assert modules(compiled(tmp_path, python, "pkg")) >= {"conditional.py", "pkg/inner/third.py"}
     assert target.stat().st_mtime_ns == before
+
+
+def test_what_another_build_compiled_is_taken_from_there(tmp_path: Path) -> None:
+    python = environment(tmp_path, SERIES[0])
+    kept = tmp_path / "kept"
+    first = compiled(tmp_path, python, "pkg", kept=kept)
+    stamps = {path: path.stat().st_ino for path in kept.rglob("*") if path.is_file()}
+    assert len(stamps) >= len(modules(first))
+    assert compiled(tmp_path, python, "pkg", cache="second", kept=kept) == first
+    assert stamps == {path: path.stat().st_ino for path in kept.rglob("*") if path.is_file()}
+    # Another text at the same place is another module.
+    site = next((tmp_path / "env" / "lib").glob("python3*")) / "site-packages"
+    (site / "after.py").write_text("import lazy\n")
+    third = compiled(tmp_path, python, "pkg", cache="third", kept=kept)
+    assert modules(third) - modules(first) == {"lazy.py"}
+    name = next(name for name in first if name.startswith("after."))
+    assert third[name] != first[name]
 
 
 def start(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,12 @@
-"""Put the uv program into a folder: `python get_uv.py FOLDER VERSION [SETTINGS]`.
+"""Put the uv program into a folder: `python get_uv.py FOLDER VERSION [SETTINGS [KEPT]]`.
 
 uv installs the packages of the image and does not stay in it. Its wheel holds one program, which
 is all that is taken; pip would need several seconds for the same. What is downloaded must be one of
 the two files whose SHA-256 is written here, wherever a package index has it from.
 
 SETTINGS is a uv.toml that says which indexes there are; without that file it is PyPI. Beside the
-program an empty uv.toml is written, over which the next steps mount the same.
+program an empty uv.toml is written, over which the next steps mount the same. KEPT is a folder that
+outlives the build; a wheel that lies there is checked as a downloaded one is.
 """
 
 from __future__ import annotations
@@ -105,11 +106,17 @@ def said(error: urllib.error.URLError) -> str:
     return f"{error.code} {error.reason}"
 
 
-def main(folder: str, version: str, file: str = "") -> None:
-    """Find the wheel by its digest, check it, and take the program out of it."""
-    wanted = SHA256.get(platform.machine())
-    if wanted is None:
-        sys.exit(f"There is no uv for {platform.machine()}.")
+def kept_wheel(path: str, wanted: str) -> bytes | None:
+    """The bytes of the wheel that an earlier build left, None where there is none."""
+    if not os.path.exists(path):
+        return None
+    with open(path, "rb") as file:
+        wheel = file.read()
+    return wheel if hashlib.sha256(wheel).hexdigest() == wanted else None
+
+
+def downloaded(version: str, wanted: str, file: str) -> bytes:
+    """The bytes of the wheel from the first index that has it."""
     settings = ""
     if os.path.exists(file):
         with open(file, encoding="utf-8") as stream:
@@ -123,10 +130,25 @@ def main(folder: str, version: str, file: str = "") -> None:
             faults.append(f"the package index {host} answers: {said(error)}")
             continue
         if wheel is not None:
-            break
+            return wheel
         faults.append(f"the package index {host} does not have it")
-    else:
-        sys.exit(f"uv {version} cannot be downloaded: {'; '.join(faults)}")
+    sys.exit(f"uv {version} cannot be downloaded: {'; '.join(faults)}")
+
+
+def main(folder: str, version: str, file: str = "", kept: str = "") -> None:
+    """Find the wheel by its digest, check it, and take the program out of it."""
+    wanted = SHA256.get(platform.machine())
+    if wanted is None:
+        sys.exit(f"There is no uv for {platform.machine()}.")
+    store = os.path.join(kept, f"uv-{wanted}.whl") if kept else ""
+    wheel = kept_wheel(store, wanted)
+    if wheel is None:
+        wheel = downloaded(version, wanted, file)
+        if store:
+            part = f"{store}.{os.getpid()}"  # another build may be at the same file
+            with open(part, "wb") as stream:
+                stream.write(wheel)
+            os.replace(part, store)
     os.makedirs(folder, exist_ok=True)
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         name = next(name for name in archive.namelist() if name.endswith("/scripts/uv"))

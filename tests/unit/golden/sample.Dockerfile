@@ -9,9 +9,10 @@
 # uv installs the packages below; it does not stay in the image.
 FROM python:3.11-slim-bookworm@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa AS uv
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=cache,target=/root/.cache/ipydock \
     --mount=type=secret,id=uv,target=/tmp/uv.toml \
     --mount=type=bind,source=scripts/get_uv.py,target=/tmp/get_uv.py \
-    python3 /tmp/get_uv.py /opt/uv 0.13.9 /tmp/uv.toml
+    python3 /tmp/get_uv.py /opt/uv 0.13.9 /tmp/uv.toml /root/.cache/ipydock
 
 FROM python:3.11-slim-bookworm@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 
@@ -35,7 +36,8 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
 #   python-dateutil==2.9.0.post0  cell 1: import dateutil
 #   six==1.17.0                   cell 1: import six
 # What the notebook imports (modules.txt) is compiled to bytecode.
-RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+RUN --mount=type=cache,target=/root/.cache/ipydock \
+    --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,target=/root/.cache/uv \
     --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
     --mount=type=secret,id=uv,target=/opt/uv/uv.toml \
@@ -45,7 +47,7 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     UV_CONFIG_FILE=/opt/uv/uv.toml UV_LINK_MODE=copy \
       /opt/uv/uv pip install --python "$(command -v python3)" --system-certs \
       --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock && \
-    python3 /tmp/bytecode.py < /tmp/modules.txt
+    python3 /tmp/bytecode.py /root/.cache/ipydock < /tmp/modules.txt
 
 ENV HOME="/home/user"
 WORKDIR /work

@@ -64,7 +64,8 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
 
 # Python packages; requirements.lock pins these and all that they need:
 # What the notebook imports (modules.txt) is compiled to bytecode.
-RUN --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
+RUN --mount=type=cache,target=/root/.cache/ipydock \
+    --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
     --mount=type=bind,source=wheels,target=/tmp/wheels \
     --mount=type=bind,source=requirements.lock,target=/tmp/requirements.lock \
     --mount=type=bind,source=modules.txt,target=/tmp/modules.txt \
@@ -72,7 +73,7 @@ RUN --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
     UV_LINK_MODE=copy \
       /opt/uv/uv pip install --python "$(command -v python3)" --no-index --find-links /tmp/wheels --no-cache \
       --break-system-packages --no-deps --require-hashes -r /tmp/requirements.lock && \
-    python3 /tmp/bytecode.py < /tmp/modules.txt
+    python3 /tmp/bytecode.py /root/.cache/ipydock < /tmp/modules.txt
 
 # What was built above and is on no index:
 #   my-fast 1.2.dev3+g1, my-wheel 3.0
