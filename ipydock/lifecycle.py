@@ -20,6 +20,7 @@ from .hosts import cache_folder
 from .kernel import runlog
 from .managed import Listing, Log, ManagedContainer, ManagedImage
 
+ENDED = "ended"  # the state of a rerun whose container is gone and whose log is there
 _ID = re.compile(r"(sha256:)?[0-9a-f]{3,64}")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _AGE = re.compile(r"(\d+)\s*([smhdw])")
@@ -138,7 +139,7 @@ def _ended(log: runlog.Kept) -> ManagedContainer:
         name=log.name,
         engine=log.about.engine,
         kind="rerun",
-        state="ended",
+        state=ENDED,
         notebook=log.about.notebook,
         image=log.about.image,
         recipe=log.about.recipe,
@@ -152,13 +153,13 @@ def _ended(log: runlog.Kept) -> ManagedContainer:
 
 
 def find(where: Scope, name: str) -> ManagedContainer | ManagedImage:
-    """The container or image of that name, or of an id that begins so.
+    """The container or image of that name, or of an id that begins so; also a rerun that ended.
 
     Raises:
         InputError: there is none, several ids begin so, or it is not ipydock's.
     """
     things: list[ManagedContainer | ManagedImage] = [
-        *containers(where).containers,
+        *containers(where, ended=True).containers,
         *images(where).images,
     ]
     found = [thing for thing in things if _is_called(thing, name)]

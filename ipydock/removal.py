@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from .errors import InputError
 from .hosts import cache_folder
 from .kernel import runlog
-from .lifecycle import Scope, containers, find, freed, full_name, images, key_of
+from .lifecycle import ENDED, Scope, containers, find, freed, full_name, images, key_of
 from .managed import Action, ManagedContainer, ManagedImage, Removal
 
 
@@ -36,7 +36,7 @@ def stop(where: Scope, names: Iterable[str]) -> Removal:
 
 
 def remove(where: Scope, names: Sequence[str], *, force: bool = False) -> Removal:
-    """Remove containers and images by name or id.
+    """Remove containers and images by name or id; of a rerun that has ended, its log.
 
     An image that has other names as well loses only the one that was given. With ``force``,
     containers that run are ended first, and an image goes with the containers that were made from
@@ -56,7 +56,10 @@ def remove(where: Scope, names: Sequence[str], *, force: bool = False) -> Remova
         if isinstance(thing, ManagedContainer):
             if thing.running and not force:
                 raise _runs(thing)
-            first.append(action_of(thing))
+            action = action_of(thing)
+            # Of a rerun that has ended there is nothing but its log.
+            left = action.model_copy(update={"thing": "log"}) if thing.state == ENDED else action
+            first.append(left)
             continue
         tags = [tag for tag in thing.tags if full_name(tag) == full_name(name)]
         if tags and len(thing.tags) > 1:

@@ -342,6 +342,17 @@ def test_a_rerun_is_told_of_after_it_has_ended() -> None:
     assert lifecycle.containers(here).containers == ()
 
 
+def test_what_is_listed_as_ended_can_be_named() -> None:
+    RunLog("ipydock-abc", About("a.ipynb", "ipydock/a:1", "a" * 64, "docker", "s1")).close()
+    here, objects = where()
+    stopped = removal.stop(here, ["ipydock-abc"])
+    assert [action.reason for action in stopped.kept] == ["is not running (ended)"]
+    removed = removal.remove(here, ["ipydock-abc"])
+    assert [(action.thing, action.what) for action in removed.removed] == [("log", "ipydock-abc")]
+    assert lifecycle.containers(here, ended=True).containers == ()
+    assert objects.done == []
+
+
 # --- environments --------------------------------------------------------------------------------
 
 
