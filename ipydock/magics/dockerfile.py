@@ -10,9 +10,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, magics_class
 
 from ..capture import watch
-from ..errors import InputError, IpydockError
+from ..errors import InputError
+from ..folding import size_in_words
 from ..models import ContextFile, InstructionCell
 from ..notebook import OWN_OUTPUT, Notebook, code_cells
+from .calm import calmly
 from .location import locate, running
 from .result import template
 
@@ -49,7 +51,7 @@ class Instructions:
     def _copies(self) -> str:
         size = sum(file.size_bytes for file in self.files)
         count = f"{len(self.files)} file{'s' if len(self.files) > 1 else ''}"
-        return f"COPY takes {count} ({size / 1e6:.1f} MB)"
+        return f"COPY takes {count} ({size_in_words(size)})"
 
     def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, str], dict[str, Any]]:
         html = template("instructions.html.j2").render(
@@ -75,12 +77,9 @@ class DockerfileMagics(Magics):
         shell: InteractiveShell | None = self.shell
         if shell is None:
             raise UsageError("%%dockerfile needs a running IPython.")
-        try:
-            with watch.paused():
-                notebook = locate(shell, None, running(shell)).notebook
-                return check(_cell(cell, running(shell), notebook), notebook)
-        except IpydockError as error:
-            raise UsageError(error.paragraph()) from None
+        with calmly(), watch.paused():
+            notebook = locate(shell, None, running(shell)).notebook
+            return check(_cell(cell, running(shell), notebook), notebook)
 
 
 def check(cell: InstructionCell, notebook: Notebook) -> Instructions:

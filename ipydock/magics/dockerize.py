@@ -18,7 +18,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from ..capture import watch
-from ..errors import InputError, IpydockError
+from ..errors import InputError
 from ..notebook import Notebook, load
 from ..options import (
     BUILD,
@@ -33,6 +33,7 @@ from ..options import (
     rerun_options,
 )
 from ..settings import settled
+from .calm import calmly
 from .live import progress_for
 from .location import Located, locate, running
 from .result import Dockerized
@@ -78,10 +79,8 @@ class DockerizeMagics(Magics):
             result = self._shell().run_cell(cell, store_history=False)
             if not result.success:
                 return None  # the error is shown; there is nothing to add to it
-        try:
+        with calmly():
             return self._go(options, cell)
-        except IpydockError as error:
-            raise UsageError(error.paragraph()) from None
 
     def _shell(self) -> InteractiveShell:
         shell: InteractiveShell | None = self.shell

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from IPython.display import DisplayHandle, display
 from rich.console import Console
 
-from ..errors import IpydockError
+from ..errors import BuildError
 from ..events import (
     CellStarted,
     Event,
@@ -18,30 +20,38 @@ from ..events import (
     Progressed,
     StageFinished,
     StageStarted,
+    StepFinished,
     StepStarted,
     Warned,
 )
 from ..terminal import TerminalProgress, progress_in_words
-from .result import Progress
+from .result import Line, Progress
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _EVERY = 0.2  # seconds between two rewrites of the output
+_WIDTH = 100  # characters of a step's title
 
 
 class LiveProgress:
-    """Renders events in one output of a Jupyter cell."""
+    """Renders events in one output of a Jupyter cell, and the seconds while none come."""
 
     def __init__(self) -> None:
-        self._lines: list[tuple[str, str, str]] = []
+        self._lines: list[Line] = []
         self._handle: DisplayHandle | None = None
         self._shown = 0.0
-        self._step = ""
+        self._began = 0.0
+        # The steps under way, the newest last: BuildKit works at several beside each other.
+        self._steps: dict[str, str] = {}
         self._share: float | None = None  # of what is under way, where that is known
+        self._lock = threading.RLock()
+        self._ended = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, daemon=True, name="ipydock-progress")
 
     def __enter__(self) -> LiveProgress:
         self._handle = display(Progress(()), display_id=True)
+        self._ticker.start()
         return self
 
     def __exit__(
@@ -50,41 +60,71 @@ class LiveProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._show(error if isinstance(error, IpydockError) else None)
+        self._ended.set()
+        self._ticker.join()
+        if kind is not None and self._lines and self._lines[-1].state == "now":
+            self._lines[-1] = replace(self._lines[-1], state="failed")
+        self._share = None
+        # The error itself follows as the cell's, which also stops "Run all".
+        self._show(error.last_lines() if isinstance(error, BuildError) else ())
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
-        if not isinstance(event, LogLine | Warned):
-            self._share = None
+        with self._lock:
+            if not isinstance(event, LogLine | Warned):
+                self._share = None
+            if not self._take(event):
+                return
+            if isinstance(event, StageStarted | StageFinished) or (
+                time.monotonic() - self._shown > _EVERY
+            ):
+                self._show()
+
+    def _take(self, event: Event) -> bool:
+        """Take an event in; whether it changes what is shown."""
         match event:
             case StageStarted():
-                self._step = ""
-                self._lines.append((event.title, "", "now"))
+                self._steps.clear()
+                self._began = time.monotonic()
+                self._lines.append(Line(event.title))
             case StageFinished() if self._lines:
-                title = self._lines[-1][0]
-                self._lines[-1] = (title, f"{event.summary} ({event.seconds:.1f} s)", "done")
+                summary = f"{event.summary} ({event.seconds:.1f} s)"
+                self._lines[-1] = replace(self._lines[-1], detail=summary, state="done")
             case StepStarted() if self._lines:
-                self._step = event.title[:100]
-                self._lines[-1] = (self._lines[-1][0], self._step, "now")
+                title = event.title
+                self._steps[event.step] = title if len(title) <= _WIDTH else title[:_WIDTH] + "…"
+                self._detail(self._step())
+            case StepFinished() if self._lines:
+                self._steps.pop(event.step, None)
+                self._detail(self._step())
             case Progressed() if self._lines:
-                detail = f"{self._step} {progress_in_words(event)}"
-                self._lines[-1] = (self._lines[-1][0], detail, "now")
+                self._detail(f"{self._step()} {progress_in_words(event)}")
                 self._share = event.done / event.total if event.total else None
             case CellStarted() if self._lines:
-                detail = f"cell {event.number} of {event.total}"
+                self._detail(f"cell {event.number} of {event.total}")
                 self._share = (event.number - 1) / event.total
-                self._lines[-1] = (self._lines[-1][0], detail, "now")
             case _:
-                return
-        if isinstance(event, StageStarted | StageFinished) or (
-            time.monotonic() - self._shown > _EVERY
-        ):
-            self._show()
+                return False
+        return True
 
-    def _show(self, failure: IpydockError | None = None) -> None:
-        self._shown = time.monotonic()
-        if self._handle is not None:
-            self._handle.update(Progress(tuple(self._lines), failure, self._share))
+    def _step(self) -> str:
+        return next(reversed(self._steps.values()), "")
+
+    def _detail(self, text: str) -> None:
+        self._lines[-1] = replace(self._lines[-1], detail=text)
+
+    def _tick(self) -> None:
+        while not self._ended.wait(1.0):
+            with self._lock:
+                if self._lines and self._lines[-1].state == "now":
+                    self._show()
+
+    def _show(self, last: tuple[str, ...] = ()) -> None:
+        with self._lock:
+            self._shown = time.monotonic()
+            elapsed = int(self._shown - self._began) if self._lines else 0
+            if self._handle is not None:
+                self._handle.update(Progress(tuple(self._lines), last, self._share, elapsed))
 
 
 def progress_for(shell: InteractiveShell) -> LiveProgress | TerminalProgress:

@@ -18,6 +18,7 @@ from ..manage import DOCTOR, VERBS, call
 from ..manage_view import Page, to_rich
 from ..notebook import OWN_OUTPUT
 from ..render import to_text
+from .calm import calmly
 from .result import template
 
 _VERBS = {**VERBS, "doctor": DOCTOR}
@@ -60,7 +61,7 @@ class ManageMagics(Magics):
                 raise UsageError(f"%ipydock has no verb {words[0]!r}.")
             return None
         # What ipydock opens and imports is none of the notebook's.
-        with watch.paused():
+        with calmly(), watch.paused():
             return _answer(verb, words[1:])
 
 
@@ -72,8 +73,6 @@ def _answer(verb: click.Command, words: list[str]) -> Shown | None:
         raise UsageError(
             f"{error.format_message()} %ipydock {verb.name} -h lists the options."
         ) from None
-    except IpydockError as error:
-        raise UsageError(error.paragraph()) from None
     if context.params["as_json"]:
         print(json.dumps(page.document, indent=1))  # noqa: T201
         return None

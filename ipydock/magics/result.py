@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..errors import IpydockError
 from ..folding import fold_warnings
 from ..models import Capture, Image, Recipe, Rerun, Verdict
 from ..notebook import OWN_OUTPUT
@@ -95,16 +94,32 @@ class Dockerized:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A stage and how far it is, or what came of it."""
+
+    title: str
+    detail: str = ""
+    state: Literal["now", "done", "failed"] = "now"
+
+
 @dataclass(frozen=True)
 class Progress:
-    """The stages so far, shown while a magic works; ``lines`` holds finished and running ones."""
+    """The stages so far, shown while a magic works."""
 
-    lines: tuple[tuple[str, str, str], ...]  # title, detail, "done" | "now"
-    failure: IpydockError | None = None
-    share: float | None = None  # how much of the running one is done, from 0 to 1
+    lines: tuple[Line, ...]
+    last: tuple[str, ...] = ()  # what the step wrote at the end in which a build failed
+    share: float | None = None  # how much of the running stage is done, from 0 to 1
+    seconds: int = 0  # since it began
+
+    @property
+    def elapsed(self) -> str:
+        """How long the running stage has taken, such as ``75 s``; empty in its first second."""
+        return f"{self.seconds} s" if self.seconds else ""
 
     def __repr__(self) -> str:
-        return "\n".join(f"{title}\n  {detail}".rstrip() for title, detail, _ in self.lines)
+        stages = (f"{line.title}\n  {line.detail}".rstrip() for line in self.lines)
+        return "\n".join((*stages, *(f"    {text}" for text in self.last)))
 
     def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, str], dict[str, Any]]:
         html = template("progress.html.j2").render(it=self)

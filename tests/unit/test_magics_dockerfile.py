@@ -64,7 +64,7 @@ def test_cells_are_checked_when_they_run(tmp_path: Path) -> None:
     text = good[0]["text/plain"]
     order = ["env a=<b>", "run a \\\n", "copy x.txt /x", "at the end", "user 7", "nothing was run"]
     assert sorted(order, key=text.lower().index) == order
-    assert "COPY takes 1 file" in text
+    assert "COPY takes 1 file (1 B)" in text
     assert "ENV A=&lt;b&gt;" in good[0]["text/html"] and "<b>" not in good[0]["text/html"]
     assert wrong[1].startswith("This cell, line 3: LABLE is not an instruction")
     assert missing[1].startswith("Cell 4, line 4: y.txt is not in the notebook's folder")

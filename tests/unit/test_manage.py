@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -15,10 +16,20 @@ from click.testing import CliRunner, Result
 
 from ipydock.cli import cli
 from ipydock.errors import IpydockError
-from ipydock.manage_view import ago, containers_page, images_page, log_page, plain, removal_page
+from ipydock.magics.manage import Shown
+from ipydock.manage_view import (
+    Page,
+    Table,
+    ago,
+    containers_page,
+    images_page,
+    log_page,
+    removal_page,
+)
 from ipydock.manage_view import to_rich as rich
 from ipydock.managed import Action, Listing, Log, Removal
 from ipydock.render import to_text
+from ipydock.shown import plain
 from tests.unit.test_lifecycle import A, container
 
 # The Docker SDK leaves the socket of a failed connection to the garbage collector.
@@ -92,6 +103,17 @@ def test_errors_say_what_is_wrong(cache: Path, words: tuple[str, ...], says: str
 @pytest.mark.parametrize("words", [("rm",), ("rm", "a", "--all"), ("stop",), ("save", "x")])
 def test_bad_usage(cache: Path, words: tuple[str, ...]) -> None:
     assert run(cache, *words).exit_code == 2
+
+
+def test_in_html_ids_and_words_stay_whole() -> None:
+    html = Shown(images_page(Listing(images=(A,))))._repr_mimebundle_()[0]["text/html"]
+    styles = re.findall(r'<td style="([^"]*)">[^<]', html)
+    assert len(styles) > 5
+    assert all("white-space: pre;" in style for style in styles)
+    long = Page(None, table=Table(("WHAT",), (("<b>" + "a sentence " * 20,),)))
+    html = Shown(long)._repr_mimebundle_()[0]["text/html"]
+    assert "white-space: pre-wrap" in html
+    assert "<b>" not in html
 
 
 TYPED = """\
