@@ -295,7 +295,15 @@ def _settled(notebook: Path, options: dict[str, Any]) -> tuple[Notebook, dict[st
     from .settings import settled
 
     loaded = load(notebook)
-    return loaded, settled(loaded, options)
+    found = settled(loaded, options)
+    if "python" in found:
+        from .capture import interpreter
+
+        # It is up when it is asked, while the engine is connected to.
+        interpreter.start(
+            interpreter.choose(loaded, python=found["python"], kernel=found["kernel"])
+        )
+    return loaded, found
 
 
 def _engine(common: Common) -> Any:

@@ -81,6 +81,22 @@ def choose(nb: Notebook, *, python: str | Path | None, kernel: str | None) -> In
     )
 
 
+def start(interpreter: Interpreter) -> None:
+    """Start an interpreter that will be asked, so that it is up by then.
+
+    Raises:
+        EnvironmentMissing: it cannot be started.
+    """
+    key = _key(interpreter)
+    with _LOCK:
+        if key not in _ANSWERERS:
+            _ANSWERERS[key] = Answerer(interpreter.path, dict(key[1]))
+
+
+def _key(interpreter: Interpreter) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return interpreter.path, tuple(sorted({**os.environ, **dict(interpreter.env)}.items()))
+
+
 def ask(interpreter: Interpreter, request: Mapping[str, Any]) -> dict[str, Any]:
     """The probe's answer from an interpreter, see `ipydock.capture.probe.answer_from`.
 
@@ -89,7 +105,7 @@ def ask(interpreter: Interpreter, request: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         EnvironmentMissing: it is not a Python that can answer.
     """
-    key = (interpreter.path, tuple(sorted({**os.environ, **dict(interpreter.env)}.items())))
+    key = _key(interpreter)
     with _LOCK:
         answerer = _ANSWERERS.pop(key, None)
         answer = answerer.ask(request) if answerer is not None and answerer.usable else None

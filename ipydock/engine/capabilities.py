@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..process import ProcessPlan, run
-from .client import BuildClient, last_line, probe
+from .client import BuildClient, asked, last_line
 from .connection import Connection
 from .endpoint import Endpoint
 from .interface import Capability
@@ -43,7 +43,7 @@ def of_docker(
         connection: the connection to it.
         daemon: what it answers to ``/info``.
     """
-    probed = probe(endpoint.environment())
+    probed = asked(endpoint.environment())
     found = [_reached(endpoint, daemon)]
     if connection.is_podman:
         mend = "Use --engine podman: Podman's Docker API has no BuildKit."

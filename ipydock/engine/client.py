@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from .. import __version__
+from ..files import write_atomic
+from ..hosts import cache_folder
 from ..process import Completed, ProcessPlan, run
 
 # BuildKit adds a signed statement on each build to the image, which makes an index of it and its
 # digest another one at every build. Clients that add none do not know the variable.
 _NO_ATTESTATIONS = ("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
+# Where docker's client looks for plug-ins, besides its settings.
+_PLUGINS = (
+    *("/usr/local/lib/docker", "/usr/local/libexec/docker", "/usr/lib/docker"),
+    "/usr/libexec/docker",
+)
 _RELEVANT = ("DOCKER_", "BUILDX_", "PATH", "HOME")  # what a client's answers depend on
 
 
@@ -76,14 +88,69 @@ def build_client(environ: Mapping[str, str] | None = None) -> BuildClient | None
 def probe(environ: Mapping[str, str] | None = None) -> Probed:
     """Ask every docker client on the PATH what it can do, until one can build with BuildKit.
 
+    The answers are kept as long as the clients and their settings are the same files: asking starts
+    three programs, which takes longer than many a build.
+
     Args:
         environ: what the clients are started with, which says which engine they talk to.
     """
+    return _known(_relevant(environ))
+
+
+def asked(environ: Mapping[str, str] | None = None) -> Probed:
+    """`probe`, whatever was answered before."""
+    return _probe(_relevant(environ))
+
+
+def _relevant(environ: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     given = os.environ if environ is None else environ
-    return _probe(tuple(sorted((k, v) for k, v in given.items() if k.startswith(_RELEVANT))))
+    return tuple(sorted((k, v) for k, v in given.items() if k.startswith(_RELEVANT)))
 
 
 @cache
+def _known(relevant: tuple[tuple[str, str], ...]) -> Probed:
+    note = cache_folder() / "clients.json"
+    hangs_on = _hangs_on(relevant)
+    try:
+        kept = json.loads(note.read_text(encoding="utf-8"))
+        if kept["hangs_on"] == hangs_on:
+            return Probed(BuildClient(**_tuples(kept["client"])), tuple(kept["said"]))
+    except (OSError, ValueError, KeyError, TypeError):  # none yet, cut short, or another version's
+        pass
+    found = _probe(relevant)
+    # A builder of its own may be gone tomorrow; a client that builds in the engine is only files.
+    if found.client is not None and found.client.in_engine:
+        document = {"hangs_on": hangs_on, "client": asdict(found.client), "said": found.said}
+        with contextlib.suppress(OSError):  # then the next command asks again
+            note.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(note, json.dumps(document))
+    return found
+
+
+def _tuples(value: Any) -> Any:
+    """A value from JSON with tuples for lists."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _hangs_on(relevant: tuple[tuple[str, str], ...]) -> str:
+    """A digest of what clients' answers depend on: variables, programs, plug-ins and settings."""
+    settings = Path(dict(relevant).get("DOCKER_CONFIG") or Path.home() / ".docker")
+    paths = [*map(Path, executables("docker")), *(Path(f) / "cli-plugins" for f in _PLUGINS)]
+    paths += [settings / n for n in ("config.json", "cli-plugins", "contexts/meta", "buildx")]
+    paths += [settings / "buildx" / name for name in ("current", "instances", "defaults")]
+    seen: list[Any] = [__version__, relevant]
+    for path in paths:
+        try:
+            status = path.stat()
+            seen.append([str(path), status.st_mtime_ns, status.st_size, status.st_ino])
+        except OSError:
+            seen.append([str(path)])
+    # Not as it is: variables can hold passwords.
+    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+
+
 def _probe(relevant: tuple[tuple[str, str], ...]) -> Probed:
     environ = {**os.environ, **dict(relevant)}
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):

@@ -6,13 +6,14 @@ import gc
 import hashlib
 import json
 import socket
+import subprocess
 import sys
 import warnings
 from pathlib import Path
 
 import pytest
 
-from ipydock.engine.client import builder_fields, probe
+from ipydock.engine.client import asked, builder_fields, probe
 from ipydock.engine.connection import Connection
 from ipydock.engine.dial import Dial
 from ipydock.engine.endpoint import Endpoint, find
@@ -199,3 +200,30 @@ def test_clients_are_known_by_what_they_answer_and_not_by_their_version(
     monkeypatch.setenv("PATH", f"{tmp_path}/new")
     assert probe().client is None
     assert "does not speak BuildKit" in probe().said[-1]
+
+
+def test_a_client_is_asked_again_when_it_or_its_settings_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPYDOCK_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", "a-password")
+    knows = 'case "$*" in buildx*) exit 1;; "build --help") echo "      --secret x";; '
+    text = f'echo "$*" >> {tmp_path}/asked; {knows}*) echo "Docker version 1";; esac'
+    program(tmp_path / "bin", "docker", text)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+
+    def questions() -> int:
+        script = "from ipydock.engine.client import probe; assert probe().client.version"
+        subprocess.run([sys.executable, "-c", script], check=True)
+        return len((tmp_path / "asked").read_text().splitlines())
+
+    first = questions()
+    assert questions() == first
+    (tmp_path / "config.json").write_text("{}")
+    assert questions() == 2 * first
+    (tmp_path / "bin" / "docker").write_text(f"#!/bin/sh\n{text}  # newer\n")
+    assert questions() == 3 * first
+    assert asked().client is not None
+    assert len((tmp_path / "asked").read_text().splitlines()) == 4 * first
+    assert "a-password" not in (tmp_path / "cache" / "clients.json").read_text()
