@@ -105,7 +105,7 @@ class DockerEngine:
                         f"The base image {base} does not exist or cannot be reached: "
                         f"{error.explanation or error}",
                         hint="Check its name (--base), the network, and whether its registry "
-                        "wants `docker login`.",
+                        "wants `docker login`. --engine venv needs no image.",
                     ) from error
         # An image that was only ever built here has no digest in any registry.
         return f"{base}@{digest}" if digest else base

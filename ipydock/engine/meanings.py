@@ -1,7 +1,9 @@
 """What the last lines of a failed build usually mean, and what to do about it.
 
-Every pattern was seen in a build made to fail that way, with Docker 20.10 and 26, Podman 4.3, uv
-0.13, pip 23 and apt 2.6; tests/unit/test_buildlog.py has the texts.
+The patterns were seen where something was made to fail that way, with Docker 20.10 and 26, Podman
+4.3, uv 0.13, pip 23, apt 2.6 and git 2.39; tests/unit/test_buildlog.py has texts of them. Five were
+not seen and are how these programs are known to say it: "disk quota exceeded", "signal: killed",
+"Cannot allocate memory", "has no wheels" and "doesn't have a wheel".
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def _seen(*patterns: str) -> re.Pattern[str]:
 # of certificates and of the network comes before that.
 _MEANINGS = (
     Meaning(
-        _seen("no space left on device", "not enough free space", "disk quota exceeded"),
+        _seen("no space left on device", "enough free space", "disk quota exceeded"),
         "there is no space left where the engine builds",
         "Free some: `docker system df` shows what takes it, `docker builder prune` removes build "
         "caches (with Podman `podman system df` and `podman system prune`).",
@@ -53,7 +55,7 @@ _MEANINGS = (
         ),
         "the base image does not exist or cannot be reached",
         "Check the name given with --base, the network, and whether the registry wants `docker "
-        "login`.",
+        "login`. --engine venv needs no image.",
         BaseImageError,
     ),
     Meaning(
@@ -99,15 +101,22 @@ _MEANINGS = (
             "Network is unreachable",
             "Could not connect to",
             "Connection refused",
+            "Couldn't connect to server",
             "timed out",
         ),
         "the network cannot be reached from the build",
         "Check the network and proxy of the engine; `ipydock doctor` tells what is reachable.",
     ),
     Meaning(
-        _seen("hash mismatch", "hashes are required", "DO NOT MATCH THE HASHES"),
+        _seen("hash mismatch", "DO NOT MATCH THE HASHES"),
         "a downloaded package is not the one that was locked",
         "Run again; if it happens twice, the index serves other files than before.",
+    ),
+    Meaning(
+        _seen("hashes are required", "all requirements must have a hash"),
+        "a package is listed without a hash, beside others that have one",
+        "Give it one (`uv pip compile --generate-hashes` writes them), or install it in a RUN of "
+        "its own.",
     ),
     Meaning(
         _seen(r"Unable to locate package \S+", "has no installation candidate"),

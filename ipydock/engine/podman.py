@@ -96,7 +96,7 @@ class PodmanEngine:
             raise BaseImageError(
                 f"The base image {base} does not exist or cannot be reached: {_last(done.stderr)}",
                 hint="Check its name (--base), the network, and whether its registry wants "
-                "`podman login`.",
+                "`podman login`. --engine venv needs no image.",
                 evidence=done.stderr,
             )
         return f"{full}@{found.stdout.strip()}"

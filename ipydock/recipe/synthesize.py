@@ -135,7 +135,8 @@ class Options:
         if self.platform and not _PLATFORM.fullmatch(self.platform):
             raise InputError(
                 f"{self.platform!r} is not a platform that ipydock builds for.",
-                hint="Write linux/amd64 or linux/arm64.",
+                hint="Write linux/amd64 or linux/arm64. For both under one name in a registry: "
+                "`ipydock push NOTEBOOK -t NAME --platform linux/amd64,linux/arm64`.",
             )
         for word in self.extras:
             if word not in EXTRAS:

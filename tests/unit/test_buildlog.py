@@ -233,6 +233,56 @@ def test_steps_of_podman(tmp_path: Path) -> None:
             "does not understand",
         ),
         (
+            "Error response from daemon: client version 1.10 is too old. Minimum supported API "
+            "version is 1.12, please upgrade your client to a newer version\n",
+            BuildError,
+            "client is too old",
+        ),
+        (
+            "E: You don't have enough free space in /var/cache/apt/archives/.\n",
+            DiskFull,
+            "no space left",
+        ),
+        (
+            "error: In `--require-hashes` mode, all requirements must have a hash, but none were "
+            "provided for: six==1.17.0\n",
+            BuildError,
+            "without a hash",
+        ),
+        (
+            "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n",
+            BuildError,
+            "not the one that was locked",
+        ),
+        (
+            "hint: An index URL (https://x/simple) could not be queried due to a lack of valid "
+            "authentication credentials (401 Unauthorized)\n",
+            BuildError,
+            "user and password",
+        ),
+        (
+            "  cause: HTTP status client error (403 Forbidden) for url (https://x/six-1.whl)\n",
+            BuildError,
+            "user and password",
+        ),
+        (
+            "fatal: could not read Username for 'https://x': terminal prompts disabled\n",
+            BuildError,
+            "Git repository",
+        ),
+        ("fatal: Authentication failed for 'https://x/y.git/'\n", BuildError, "Git repository"),
+        ("  cause: tunnel error: proxy authorization required\n", BuildError, "proxy"),
+        (
+            "E: Failed to fetch http://x/InRelease  407  Proxy Authentication Required\n",
+            BuildError,
+            "proxy",
+        ),
+        (
+            "ERROR: numpy-1.0-cp27-cp27m-win32.whl is not a supported wheel on this platform.\n",
+            BuildError,
+            "no wheel for the image's platform",
+        ),
+        (
             "#5 [2/3] RUN make\n#5 1.2 make: *** No rule to make target\n#5 ERROR: exit code: 2\n",
             BuildError,
             "RUN make",
@@ -246,6 +296,33 @@ def test_what_a_failure_means(tmp_path: Path, text: str, kind: type[BuildError],
     assert says in failure.message
     assert str(log.path) in failure.hint
     assert failure.evidence
+
+
+NO_NETWORK = [
+    # uv: no name server, no route, nobody listening, no answer
+    "  cause: failed to lookup address information: Temporary failure in name resolution",
+    "  cause: dns error",
+    "  cause: Network is unreachable (os error 101)",
+    "  cause: Connection refused (os error 111)",
+    "  cause: operation timed out",
+    # pip
+    "broken by 'NewConnectionError('<x>: Failed to establish a new connection: [Errno -3]'",
+    # apt, whose `update` is content and whose `install` then says that there is no such package
+    "W: Failed to fetch http://deb.debian.org/x  Temporary failure resolving 'deb.debian.org'\n"
+    "E: Unable to locate package hello",
+    "  Could not connect to 127.0.0.1:9 (127.0.0.1). - connect (111: Connection refused)",
+    # git
+    "fatal: unable to access 'https://x/y.git/': Could not resolve host: x",
+    "fatal: unable to access 'https://x/y.git/': Failed to connect to x port 9 after 0 ms: "
+    "Couldn't connect to server",
+]
+
+
+@pytest.mark.parametrize("text", NO_NETWORK)
+def test_a_network_that_is_not_there(tmp_path: Path, text: str) -> None:
+    said = "".join(f"#5 1.0 {line}\n" for line in text.splitlines())
+    log, _ = feed(tmp_path, f"#5 [2/3] RUN x\n{said}#5 ERROR: process x: exit code: 1\n")
+    assert "the network cannot be reached from the build" in log.failure().message
 
 
 # Docker 20.10: two stages beside each other, and the failed one told again at the end.

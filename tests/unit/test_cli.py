@@ -189,6 +189,10 @@ def test_a_module_that_is_not_installed_is_said(tmp_path: Path) -> None:
         (("verify", "NB", "--mount", "/tmp:x", "--engine", "docker"), "not a mount"),
         (("rerun", "NB", "--mount", "/tmp:/x:no", "--engine", "docker"), "not a mount"),
         (("build", "NB", "-t", "Not A Tag", "--engine", "venv"), "not a name for an image"),
+        (
+            ("build", "NB", "--platform", "linux/amd64,linux/arm64", "--engine", "venv"),
+            "`ipydock push NOTEBOOK -t NAME --platform linux/amd64,linux/arm64`",
+        ),
     ],
 )
 def test_bad_usage(
@@ -248,6 +252,7 @@ def test_verbose_shows_where_an_error_comes_from(tmp_path: Path) -> None:
     assert "Traceback" in done.stderr
 
 
+@pytest.mark.slow
 def test_doctor_says_what_is_here_and_what_to_mend() -> None:
     done = ipydock("doctor", "--json", DOCKER_HOST=NOBODY)
     assert done.returncode == 0, done.stderr
