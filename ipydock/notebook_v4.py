@@ -99,21 +99,14 @@ def _version(document: Mapping[str, Any], shown: str) -> int:
     return major
 
 
-def _node(mapping: Mapping[str, Any]) -> Any:
-    from nbformat import NotebookNode
-
-    make: Any = NotebookNode  # nbformat is not typed
-    return make(mapping)
-
-
 def _plain(value: Any) -> Any:
-    """A deep copy as NotebookNode; strings without lone surrogates, which no file can hold."""
+    """A deep copy in plain dictionaries; strings without lone surrogates, which no file can hold."""
     if isinstance(value, str):
         if value.isascii():
             return value
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, Mapping):
-        return _node({_plain(str(k)): _plain(v) for k, v in value.items()})
+        return {_plain(str(k)): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value
@@ -246,7 +239,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _mapping(value: Any) -> Any:
-    return value if isinstance(value, dict) else _node({})
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: Any) -> str:
