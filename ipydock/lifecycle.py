@@ -7,6 +7,7 @@ of, and touched only when it is named.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The engines that a command looks at; ``silent``: why none of them has containers."""
+    """The engines that a command looks at; ``silent``: why one that is missed is not there."""
 
     engines: tuple[Engine, ...]
     silent: tuple[str, ...] = ()
@@ -49,14 +50,17 @@ def scope(name: str = "auto") -> Scope:
     if name != "auto":
         return Scope((connect(name),))
     engines: list[Engine] = []
-    silent: list[str] = []
+    silent: dict[str, str] = {}
     for candidate in NAMES:
         try:
             engines.append(connect(candidate))
         except EngineError as error:
-            silent.append(error.message)
-    alone = all(engine.name == "venv" for engine in engines)
-    return Scope(tuple(engines), tuple(silent) if alone else ())
+            silent[candidate] = error.message
+    if not all(engine.name == "venv" for engine in engines):
+        # One engine is enough; only one that somebody named is missed beside another.
+        named = os.environ.get("DOCKER_HOST") or os.environ.get("DOCKER_CONTEXT")
+        silent = {name: why for name, why in silent.items() if name == "docker" and named}
+    return Scope(tuple(engines), tuple(silent.values()))
 
 
 # --- what there is -------------------------------------------------------------------------------

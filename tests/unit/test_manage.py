@@ -79,6 +79,13 @@ def test_listed_pruned_and_removed(cache: Path) -> None:
     assert run(cache, "images").stdout == "There are no images of ipydock's.\n"
 
 
+def test_an_engine_that_was_named_is_missed_beside_others(cache: Path) -> None:
+    env = {"DOCKER_HOST": NOBODY, "IPYDOCK_CACHE_DIR": str(cache)}  # podman may be on the PATH
+    done = CliRunner().invoke(cli, ("images",), env=env)
+    gc.collect()
+    assert "No Docker engine answers" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
