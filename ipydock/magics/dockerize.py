@@ -19,6 +19,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from ..capture import watch
 from ..errors import InputError
+from ..events import Warned
 from ..notebook import Notebook, load
 from ..options import (
     BUILD,
@@ -143,6 +144,8 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
     limits = limits_of(options)  # wrong ones are told before an image is built
     further = options["do_build"] or options["do_rerun"] or options["do_verify"]
     engine, why = select(options["engine"])
+    if further and options["engine"] == "auto" and engine.name != "docker":
+        progress(Warned("build", why))  # if that one fails, why it was this one
     where = only(options, CAPTURE)
     # Without a named environment it is the notebook, or the cell, that runs here.
     elsewhere = any(where.values())

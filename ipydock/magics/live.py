@@ -24,6 +24,7 @@ from ..events import (
     StepStarted,
     Warned,
 )
+from ..folding import fold_warnings
 from ..terminal import TerminalProgress, progress_in_words
 from .result import Line, Progress
 
@@ -45,6 +46,7 @@ class LiveProgress:
         # The steps under way, the newest last: BuildKit works at several beside each other.
         self._steps: dict[str, str] = {}
         self._share: float | None = None  # of what is under way, where that is known
+        self._held: list[str] = []  # warnings, which the result shows; said here if there is none
         self._lock = threading.RLock()
         self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True, name="ipydock-progress")
@@ -66,7 +68,10 @@ class LiveProgress:
             self._lines[-1] = replace(self._lines[-1], state="failed")
         self._share = None
         # The error itself follows as the cell's, which also stops "Run all".
-        self._show(error.last_lines() if isinstance(error, BuildError) else ())
+        self._show(
+            warnings=tuple(fold_warnings(self._held)) if kind is not None else (),
+            last=error.last_lines() if isinstance(error, BuildError) else (),
+        )
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
@@ -103,6 +108,9 @@ class LiveProgress:
             case CellStarted() if self._lines:
                 self._detail(f"cell {event.number} of {event.total}")
                 self._share = (event.number - 1) / event.total
+            case Warned():
+                self._held.append(event.text)
+                return False
             case _:
                 return False
         return True
@@ -119,12 +127,13 @@ class LiveProgress:
                 if self._lines and self._lines[-1].state == "now":
                     self._show()
 
-    def _show(self, last: tuple[str, ...] = ()) -> None:
+    def _show(self, *, warnings: tuple[str, ...] = (), last: tuple[str, ...] = ()) -> None:
         with self._lock:
             self._shown = time.monotonic()
             elapsed = int(self._shown - self._began) if self._lines else 0
             if self._handle is not None:
-                self._handle.update(Progress(tuple(self._lines), last, self._share, elapsed))
+                stages = tuple(self._lines)
+                self._handle.update(Progress(stages, warnings, last, self._share, elapsed))
 
 
 def progress_for(shell: InteractiveShell) -> LiveProgress | TerminalProgress:

@@ -108,6 +108,7 @@ class Progress:
     """The stages so far, shown while a magic works."""
 
     lines: tuple[Line, ...]
+    warnings: tuple[str, ...] = ()  # where no result will show them
     last: tuple[str, ...] = ()  # what the step wrote at the end in which a build failed
     share: float | None = None  # how much of the running stage is done, from 0 to 1
     seconds: int = 0  # since it began
@@ -119,7 +120,8 @@ class Progress:
 
     def __repr__(self) -> str:
         stages = (f"{line.title}\n  {line.detail}".rstrip() for line in self.lines)
-        return "\n".join((*stages, *(f"    {text}" for text in self.last)))
+        warnings = (f"! {text}" for text in self.warnings)
+        return "\n".join((*stages, *(f"    {text}" for text in self.last), *warnings))
 
     def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, str], dict[str, Any]]:
         html = template("progress.html.j2").render(it=self)

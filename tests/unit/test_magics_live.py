@@ -14,7 +14,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 from ipydock.errors import BuildError, Cancelled, InputError
-from ipydock.events import Progressed, StageStarted, StepFinished, StepStarted
+from ipydock.events import Progressed, StageStarted, StepFinished, StepStarted, Warned
 from ipydock.magics.calm import calmly
 from ipydock.magics.live import LiveProgress
 
@@ -77,6 +77,18 @@ def test_a_failed_build_shows_the_step_and_its_last_lines(pages: list[str]) -> N
     assert "✗ Build <b>x</b> RUN false" in pages[-1]
     assert pages[-1].endswith("line 38 <b> line 39 <b>")
     assert "line 9 " not in pages[-1]
+
+
+def test_warnings_are_said_where_no_result_will_show_them(pages: list[str]) -> None:
+    with LiveProgress() as progress:
+        progress(BUILD)
+        progress(Warned("build", "Look <b>out</b>."))
+    assert "Look" not in pages[-1]
+    with pytest.raises(KeyboardInterrupt), LiveProgress() as progress:
+        progress(BUILD)
+        progress(Warned("build", "Look <b>out</b>."))
+        raise KeyboardInterrupt
+    assert pages[-1].endswith("! Look <b>out</b>.")
 
 
 @pytest.mark.parametrize(
