@@ -49,8 +49,7 @@ engine-down:
 
 test: $(VENV)/.dev
 	@$(PYTHON) -m tests.bed tools
-	@$(BIN)/python -m pytest tests/unit -n 2 -q
-	@$(BIN)/python -m pytest tests/engine -q --durations=15
+	@$(BIN)/python -m tests.suite
 
 test-fast: $(VENV)/.dev
 	@$(BIN)/python -m pytest tests/unit -n 2 -q -m "not slow"

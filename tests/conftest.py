@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -27,25 +28,27 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def docker_host() -> Iterator[str]:
+def docker_host() -> str:
     """The address of a real engine, started by the test bed if there is none.
 
-    It is left up for the next run; in CI, where there is no next one, it is taken down again.
+    Of tests that run at once each worker has one of its own, where the engine is the bed's. It is
+    left up for the next run; tests/suite.py takes it down in CI, where there is no next one.
     """
-    was_up = _bed("env").returncode == 0
     done = _bed("up")
     if done.returncode:
         (pytest.fail if IN_CI else pytest.skip)(f"no container engine: {done.stderr.strip()}")
     address = done.stdout.strip().splitlines()[-1].removeprefix("DOCKER_HOST=")
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+        second = _bed("also", "second")
+        if second.returncode == 0:
+            address = json.loads(second.stdout)["DOCKER_HOST"]
     os.environ["DOCKER_HOST"] = address
-    yield address
-    if IN_CI and not was_up:
-        _bed("down")
+    return address
 
 
-def _bed(verb: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "tests.bed", verb]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+def _bed(*words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "tests.bed", *words]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(autouse=True)

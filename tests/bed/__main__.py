@@ -1,6 +1,7 @@
 """`python3 -m tests.bed VERB`; the last line of `up` and `env` is for `eval`.
 
-`also KIND` brings up a further engine beside it and prints as JSON what its environment is.
+`also KIND` brings up a further engine beside it and prints as JSON what its environment is; without
+KIND it brings up all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from . import cleanup, daemon, engines, images, newer, packages, podman, ssh
+from . import cleanup, daemon, engines, images, newer, packages, podman, second, ssh
 from .api import ask, request
 from .process import ours
 from .state import Bed, BedError, State, say
@@ -88,6 +89,7 @@ _ALSO: dict[str, Callable[[Bed], dict[str, str]]] = {
     "newer": partial(newer.up, kind="newer"),
     "containerd": partial(newer.up, kind="containerd"),
     "podman": podman.up,
+    "second": second.up,
     "ssh": ssh.up,
 }
 
@@ -108,8 +110,9 @@ def main() -> int:
             packages.install_tools()
             return 0
         if verb == "also":
-            with bed.lock():
-                sys.stdout.write(json.dumps(_ALSO[given.kind](bed)) + "\n")
+            for kind in [given.kind] if given.kind else _ALSO:
+                with bed.lock():
+                    sys.stdout.write(json.dumps(_ALSO[kind](bed)) + "\n")
             return 0
         if verb == "down":
             with bed.lock() as lock:

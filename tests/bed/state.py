@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 MARKER = ".ipydock-bed"
-PARTS = ("newer", "containerd")  # further Docker engines, see newer.py
+PARTS = ("newer", "containerd", "second")  # further Docker engines: newer.py, second.py
 # sun_path holds 108 bytes with the closing zero; this is the longest socket below `run`.
 SOCKET_LIMIT = 107
 LONGEST_SOCKET = "exec/containerd/containerd-debug.sock.ttrpc"

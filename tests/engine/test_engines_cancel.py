@@ -23,7 +23,7 @@ from ipydock.process import Cancellation
 from tests.engine.builds import BASE, EVERY, LOCAL, context, kept, recipe, running
 from tests.engine.conftest import Further
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.alone]
 SOON = 2.0  # seconds
 
 

@@ -24,7 +24,7 @@ from tests import samples
 from tests.command import document, ipydock
 
 pytestmark = pytest.mark.engine
-QUICK = 2.0  # seconds that stopping may take, of the ten after which `docker stop` kills
+QUICK = 5.0  # seconds that stopping may take, of the ten after which `docker stop` kills
 
 
 @pytest.fixture(scope="module")

@@ -43,8 +43,8 @@ def bed(tmp_path: Path) -> Bed:
 
 def test_parts_are_below_the_bed_with_names_of_their_own(bed: Bed) -> None:
     parts = [bed.part(kind) for kind in (*state.PARTS, "podman")]
-    assert len({part.bridge for part in parts} | {bed.bridge}) == 4
-    assert len({part.name for part in parts} | {bed.name}) == 4
+    assert len({part.bridge for part in parts} | {bed.bridge}) == 5
+    assert len({part.name for part in parts} | {bed.name}) == 5
     for part in parts:
         assert len(part.bridge) <= 15
         assert bed.data in part.data.parents

@@ -217,6 +217,7 @@ def test_a_wheel_for_another_machine_is_left_out() -> None:
 # --- source distributions --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_has_no_wheel_is_built_apart() -> None:
     """docopt has only ever had a source distribution."""
     found = samples.capture(

@@ -102,6 +102,7 @@ def test_code_that_a_notebook_names_is_not_run_to_learn_what_it_needs(
     assert any("ipydock-test-evil" in warning for warning in recipe.warnings)
 
 
+@pytest.mark.slow
 def test_what_is_installed_here_may_be_built_from_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
