@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +13,9 @@ import click
 from rich.console import Console
 
 from . import __version__
+from .cli_common import Common, common_of, common_options, show, write
 from .cli_errors import run
 from .errors import InputError, RerunError
-from .files import write_atomic
 from .models import Capture, Image, Recipe
 from .notebook import Notebook, load
 from .options import (
@@ -26,8 +23,6 @@ from .options import (
     CAPTURE,
     build_options,
     capture_options,
-    engine_option,
-    grouped,
     limits_of,
     only,
     recipe_options,
@@ -44,35 +39,7 @@ EPILOG = (
 )
 
 
-@dataclass(frozen=True)
-class Common:
-    """The options that every verb takes."""
-
-    engine: str
-    as_json: bool
-    quiet: bool
-    verbose: bool
-
-    def progress(self, *, shown: bool = False) -> TerminalProgress:
-        """A progress display on standard error; ``shown``: what is printed has the warnings."""
-        return TerminalProgress(
-            Console(stderr=True, highlight=False),
-            verbose=self.verbose,
-            quiet=self.quiet,
-            hold=shown,
-        )
-
-
-# --- options, by the stage that they belong to ------------------------------------------------
-
-
 notebook_argument = click.argument("notebook", type=click.Path(path_type=Path))
-common_options = grouped(
-    engine_option,
-    click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output."),
-    click.option("-q", "--quiet", is_flag=True, help="No progress."),
-    click.option("-v", "--verbose", is_flag=True, help="All log lines, and tracebacks of errors."),
-)
 
 
 class Verbs(click.Group):
@@ -115,15 +82,15 @@ def capture_command(notebook: Path, output: Path | None, **options: Any) -> None
     """Show what a notebook needs, and how that is known."""
     from .render import capture_view
 
-    common, options = _common(options)
+    common, options = common_of(options)
     loaded, options = _settled(notebook, options)
     if output is not None and output.exists() and output.samefile(notebook):
         raise InputError(f"{output} is the notebook itself.", hint="Choose another -o.")
     with common.progress(shown=True) as progress:
         found = _capture(loaded, options, None, progress)
     if output is not None:
-        _write(output, found.model_dump_json(indent=1) + "\n")
-    _show(common, found, capture_view)
+        write(output, found.model_dump_json(indent=1) + "\n")
+    show(common, found, capture_view)
 
 
 @cli.command("dockerfile")
@@ -143,7 +110,7 @@ def dockerfile_command(notebook: Path, output: Path | None, **options: Any) -> N
     """Write the Dockerfile, the lock and the build context."""
     from . import pipeline
 
-    common, options = _common(options)
+    common, options = common_of(options)
     loaded, options = _settled(notebook, options)
     engine = _container_engine(common.engine)
     with common.progress() as progress:
@@ -166,7 +133,7 @@ def dockerfile_command(notebook: Path, output: Path | None, **options: Any) -> N
 @common_options
 def build_command(notebook: Path, **options: Any) -> None:
     """Build the image, if it is not there already."""
-    common, options = _common(options)
+    common, options = common_of(options)
     loaded, options = _settled(notebook, options)
     engine = _engine(common)
     with common.progress() as progress:
@@ -199,7 +166,7 @@ def rerun_command(
     from . import pipeline
     from .rerun import check_output, default_output, unexpected
 
-    common, options = _common(options)
+    common, options = common_of(options)
     loaded, options = _settled(notebook, options)
     out = output or default_output(loaded)
     check_output(loaded, out)
@@ -243,7 +210,7 @@ def verify_command(notebook: Path, output: Path | None, **options: Any) -> None:
     from .rerun import check_output, default_output
     from .verifying import verify
 
-    common, options = _common(options)
+    common, options = common_of(options)
     loaded, options = _settled(notebook, options)
     out = output or default_output(loaded)
     check_output(loaded, out)
@@ -260,7 +227,7 @@ def verify_command(notebook: Path, output: Path | None, **options: Any) -> None:
             out=out,
             on_event=progress,
         )
-    _show(common, verdict, verdict_view)
+    show(common, verdict, verdict_view)
     if not common.as_json and not common.quiet:
         click.echo(f"The executed notebook is {relative(str(out))}.", err=True)
     if code := VERDICT_EXIT.get(verdict.verdict):
@@ -273,7 +240,7 @@ def doctor_command(**options: Any) -> None:
     """Say which engines are here, what each can do, and what to mend."""
     from .doctor import examine, view
 
-    common, _ = _common(options)
+    common, _ = common_of(options)
     findings = examine()
     if common.as_json:
         click.echo(json.dumps([finding.to_dict() for finding in findings], indent=1))
@@ -282,12 +249,6 @@ def doctor_command(**options: Any) -> None:
 
 
 # --- the stages, with the options that belong to each ----------------------------------------
-
-
-def _common(options: dict[str, Any]) -> tuple[Common, dict[str, Any]]:
-    names = ("engine", "as_json", "quiet", "verbose")
-    rest = {key: value for key, value in options.items() if key not in names}
-    return Common(**only(options, names)), rest
 
 
 def _settled(notebook: Path, options: dict[str, Any]) -> tuple[Notebook, dict[str, Any]]:
@@ -400,29 +361,6 @@ def _note(
         said="" if common.quiet else f"Nothing changed; {image.tag} is there already, {size}.",
         shown=there.model_dump_json(indent=1) if common.as_json else image.tag,
     )
-
-
-def _show(common: Common, document: Any, view: Callable[[Any], Any]) -> None:
-    from .render import WIDTH, to_text
-
-    if common.as_json:
-        click.echo(document.model_dump_json(indent=1))
-        return
-    console = Console(highlight=False)
-    if console.is_terminal:
-        console.print(view(document))
-    else:
-        width = console.width if "COLUMNS" in os.environ else WIDTH
-        click.echo(to_text(view(document), width))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_atomic(path, text)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}.", hint="Choose another -o."
-        ) from error
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ LAYERS = (
     {"kernel", "rerun", "session", "compare", "aio", "pipeline", "verifying"}
     | {"render", "folding", "streams"}
     | {"lifecycle", "removal", "pruning", "share", "archive", "manage", "manage_view"}
-    | {"multiplatform", "cli_errors", "cli_manage", "cli_share"}
+    | {"multiplatform", "cli_common", "cli_errors", "cli_manage", "cli_share"}
     | {"options", "settings", "doctor", "terminal", "unchanged"},
     {"magics", "cli", "__main__"},
 )
