@@ -104,6 +104,7 @@ class TerminalProgress:
         match event:
             case StageStarted():
                 self._now = event.title
+                self._titles.clear()
                 self._say(event.title, style="bold")
                 self._live(event.title, reset=True)
             case StageFinished():
@@ -139,6 +140,11 @@ class TerminalProgress:
         # What was there already or took no time is not worth a line.
         if not event.cached and event.seconds >= _WORTH_A_LINE:
             self._say(f"  {self._titles[event.step][:120]}", event.seconds, style="dim")
+        # BuildKit works at several steps beside each other: what still runs is shown again.
+        self._titles.pop(event.step, None)
+        if self._titles:
+            self._now = next(reversed(self._titles.values()))
+            self._live(self._now)
 
     def _cell(self, event: CellFinished) -> None:
         self._live(f"cell {event.number} of {event.total}", event.number, event.total)

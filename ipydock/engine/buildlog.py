@@ -42,6 +42,8 @@ _OWN_STEPS = (
 _WORTH_A_BAR = 2_000_000  # bytes: what is smaller is there before a bar is
 _EVERY = 0.1  # seconds between two reports of how far a step is
 _MOUNT = re.compile(r"--mount=\S+\s+")
+_SETTINGS = re.compile(r"^RUN (?:UV_[A-Z_]+=[\w./]+ )+")  # of uv, which we write
+_DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _TAIL = 40  # lines of a step that an error carries as evidence
 _EXIT = re.compile(r"^ERROR: .*(exit code: \d+)$")  # after the whole command, once more
 _RULE = "------"  # around what BuildKit repeats of each step that failed
@@ -149,8 +151,7 @@ class BuildLog:
 
     def _start(self, step: str, title: str) -> None:
         self._began[step] = time.monotonic()
-        plain = " ".join(_MOUNT.sub("", title).split())
-        self._on_event(StepStarted("build", step, plain))
+        self._on_event(StepStarted("build", step, _short(title)))
 
     def _finish(self, step: str, *, cached: bool = False) -> None:
         if began := self._began.pop(step, None):
@@ -168,7 +169,7 @@ class BuildLog:
         held = [self._tails[self._failed]] if self._failed else self._tails.values()
         own = [line for lines in held for line in lines]
         evidence = "\n".join(own or client)
-        step = " ".join(_MOUNT.sub("", self._title).split())
+        step = _short(self._title)
         where = f" in the step {step[:120]!r}" if step else ""
         found = meaning("\n".join((*own, *client)))
         if found is not None:
@@ -185,6 +186,12 @@ class BuildLog:
             hint=f"The whole log is in {self.path}.",
             evidence=evidence,
         )
+
+
+def _short(title: str) -> str:
+    """An instruction as a line to read, without mounts, settings of uv and whole digests."""
+    words = " ".join(_MOUNT.sub("", title).split())
+    return _DIGEST.sub(r"\1…", _SETTINGS.sub("RUN ", words))
 
 
 def _bytes(number: str, unit: str) -> int:

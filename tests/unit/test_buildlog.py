@@ -64,6 +64,22 @@ def test_steps_and_lines_of_buildkit(tmp_path: Path) -> None:
     assert log.path.read_text() == BUILDKIT
 
 
+def test_titles_are_short(tmp_path: Path) -> None:
+    digest = "0d79751badf58d4daadc55866741bdc3e54fc5cd2b117fb8ed730f839e311d1e"
+    text = (
+        f"#4 [1/4] FROM docker.io/library/python:3.12@sha256:{digest}\n"
+        "#5 [2/4] RUN --mount=type=bind,source=x,target=/x     UV_CONFIG_FILE=/opt/uv/uv.toml "
+        "UV_LINK_MODE=copy       /opt/uv/uv pip install -r /x\n"
+        "#6 [3/4] RUN LANG=C make\n"
+    )
+    _, events = feed(tmp_path, text)
+    assert [e.title for e in events if isinstance(e, StepStarted)] == [
+        "FROM docker.io/library/python:3.12@sha256:0d79751badf5…",
+        "RUN /opt/uv/uv pip install -r /x",
+        "RUN LANG=C make",
+    ]
+
+
 PULL = """\
 #4 [1/4] FROM docker.io/library/python:3.12
 #4 sha256:0d79751badf58d4daadc55866741bdc3e54fc5cd2b117fb8ed730f839e311d1e 343B / 343B done

@@ -177,6 +177,20 @@ def test_progress_on_a_terminal_ends_with_the_same_lines() -> None:
     assert "all done" in page.getvalue()
 
 
+def test_of_steps_beside_each_other_one_that_still_runs_is_shown() -> None:
+    page = io.StringIO()
+    console = Console(file=page, force_terminal=True, width=100)
+    with TerminalProgress(console) as progress:
+        progress(StageStarted("build", "Build x"))
+        progress(StepStarted("build", "1", "RUN long"))
+        progress(StepStarted("build", "2", "COPY short"))
+        progress(StepFinished("build", "2", 0.1))
+        page.truncate(0)
+    last = page.getvalue()
+    assert "RUN long" in last
+    assert "COPY" not in last
+
+
 @pytest.mark.parametrize("quiet", [False, True])
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_failed_build_shows_what_its_step_wrote_last(quiet: bool, terminal: bool) -> None:
