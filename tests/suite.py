@@ -6,10 +6,16 @@ those marked `alone` measure time or count all that the engine holds, and run af
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+from tests.bed.process import succeeds
+from tests.bed.state import Bed
 
 ROOT = Path(__file__).parent.parent
 # Tests fetch packages by the hundred: what failed at the network is tried again, and counted.
@@ -39,9 +45,45 @@ def passes(*words: str) -> bool:
     return done.returncode == 0
 
 
+def free_memory() -> float:
+    """In bytes; 0 where it cannot be told."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text())
+        return float(found[1]) * 1024 if found else 0
+    return 0
+
+
+@contextlib.contextmanager
+def taken_down() -> Iterator[None]:
+    """Within the block engines may be started, which are gone afterwards.
+
+    Their files are in memory where there is plenty: a run writes gigabytes, which some disks take a
+    minute to delete.
+    """
+    folder = Bed.find(os.environ, os.getuid()).data
+    mounted = False
+    if os.getuid() == 0 and free_memory() > 16e9:
+        folder.mkdir(parents=True, exist_ok=True)
+        mounted = succeeds(["mount", "-t", "tmpfs", "-o", "size=12g,mode=755", "tmpfs", folder])
+    try:
+        yield
+    finally:
+        bed("down")
+        if mounted:
+            succeeds(["umount", folder])
+            with contextlib.suppress(OSError):  # what was there before is seen again, and stays
+                folder.rmdir()
+
+
 def main() -> int:
-    """1 when a test fails. An engine that was started stays up for the next run, not in CI."""
-    was_up = bed("env")
+    """Runs all tests. An engine that was started stays up for the next run, but not in CI."""
+    once = os.environ.get("CI") and not bed("env")
+    with taken_down() if once else contextlib.nullcontext():
+        return tested()
+
+
+def tested() -> int:
+    """Brings the engines up and runs the tests; 1 when one fails."""
     engines = subprocess.Popen(
         ["sh", "-c", ENGINES, sys.executable],
         cwd=ROOT,
@@ -60,8 +102,6 @@ def main() -> int:
     finally:
         engines.terminate()
         engines.wait()
-        if os.environ.get("CI") and not was_up:
-            bed("down")
 
 
 if __name__ == "__main__":
