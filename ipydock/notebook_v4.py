@@ -100,7 +100,7 @@ def _version(document: Mapping[str, Any], shown: str) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """A deep copy of plain dictionaries; strings without lone surrogates, which files cannot hold."""
+    """A deep copy of plain dictionaries; strings without lone surrogates, which no file holds."""
     if isinstance(value, str):
         if value.isascii():
             return value
