@@ -133,6 +133,8 @@ class BuildLog:
             self._output(vertex, rest)
 
     def _progress(self, vertex: str, status: re.Match[str]) -> None:
+        if not self._titles[vertex]:
+            return  # such as the few bytes of .dockerignore
         name, done, unit, total, total_unit = status.groups()
         whole = _bytes(total, total_unit) if total else None
         if name == "transferring context:":

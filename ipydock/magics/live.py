@@ -101,7 +101,8 @@ class LiveProgress:
                 self._detail(self._step())
             case StepFinished() if self._lines:
                 self._steps.pop(event.step, None)
-                self._detail(self._step())
+                if self._steps:  # else the last one stays until there is another
+                    self._detail(self._step())
             case Progressed() if self._lines:
                 self._detail(f"{self._step()} {progress_in_words(event)}")
                 self._share = event.done / event.total if event.total else None

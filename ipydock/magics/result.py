@@ -53,10 +53,22 @@ class Dockerized:
     def _all_notes(self) -> list[str]:
         recipe = self.recipe.warnings if self.recipe is not None else ()
         verdict = self.verdict.warnings if self.verdict is not None else ()
-        return fold_warnings((*self.notes, *notes_of(self.capture), *recipe, *verdict))
+        return fold_warnings((*self.notes, *notes_of(self.seen), *recipe, *verdict))
+
+    @property
+    def seen(self) -> Capture:
+        """The capture as the recipe takes it: a file too large to copy may have been asked for."""
+        if self.recipe is None:
+            return self.capture
+        taken = {file.path for file in self.recipe.files}
+        files = tuple(
+            file.model_copy(update={"policy": "copy"}) if file.path in taken else file
+            for file in self.capture.files_read
+        )
+        return self.capture.model_copy(update={"files_read": files})
 
     def _view(self) -> RenderableType:
-        parts: list[RenderableType] = [capture_view(self.capture)]
+        parts: list[RenderableType] = [capture_view(self.seen)]
         if self.recipe is not None and self.image is None:
             parts += [Text(""), recipe_view(self.recipe)]
         elif self.recipe is not None:
@@ -83,7 +95,7 @@ class Dockerized:
             signs=SIGN,
             words=WORDS,
             relative=relative,
-            sections=sections(self.capture),
+            sections=sections(self.seen),
             heading=heading(self.capture),
             footing=footing(self.capture),
             most=MOST_ROWS,

@@ -86,6 +86,8 @@ PULL = """\
 #4 sha256:e028921d28d699c6ab993f6643f5d1bb3e6c32cd5642105946e17be00a9393d8 6.29MB / 28.05MB 0.2s
 #4 sha256:eb475d1ca82f5e219f618805048c8139a7c9163ea721bb8b1d443eada4e59161 3.15MB / 17.83MB 0.3s
 #4 DONE 1.1s
+#3 [internal] load .dockerignore
+#3 transferring context: 157B done
 #5 [internal] load build context
 #5 transferring context: 104.86MB 1.4s
 #5 transferring context: 314.63MB 4.0s done

@@ -13,7 +13,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 from ipydock.magics.result import Dockerized
-from ipydock.models import Capture, Program
+from ipydock.models import Capture, ContextFile, DataFile, Program, Recipe
 from tests import samples
 
 LOAD = "%load_ext ipydock"
@@ -174,3 +174,30 @@ def test_the_view_in_a_notebook() -> None:
     assert not re.search(r"<summary[^>]*><strong>Doubtful", html)
     assert "&lt;b&gt;NAME" in html and "<b>NAME" not in html
     assert not re.search(r"(?<!, )#[0-9a-f]{3,6}\b", html)
+
+
+def _recipe(file: ContextFile) -> Recipe:
+    return Recipe(
+        notebook="x.ipynb",
+        notebook_sha256="0",
+        base="b",
+        python=samples.capture().python,
+        dockerfile="FROM b",
+        lock="",
+        dockerignore="",
+        packages=(),
+        files=(file,),
+        digest="0" * 64,
+    )
+
+
+def test_a_file_that_was_asked_for_is_not_said_to_stay_out() -> None:
+    big = DataFile(path="big.bin", sha256=None, policy="mount", size_bytes=10**9)
+    found = samples.capture(files_read=(big,))
+    taken = ContextFile(path="big.bin", sha256="0", size_bytes=10**9, kind="data")
+    left, took = Dockerized(found), Dockerized(found, _recipe(taken))
+    out = "Files that will not be in the image"
+    for kind in ("text/html", "text/plain"):
+        assert out in left._repr_mimebundle_()[0][kind]
+        assert out not in took._repr_mimebundle_()[0][kind]
+        assert "big.bin" in took._repr_mimebundle_()[0][kind]
