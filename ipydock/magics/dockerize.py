@@ -133,13 +133,13 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
     from .. import pipeline
     from ..capture.single import used_by_cell
     from ..engine.select import select
-    from ..rerun import check_output, default_output
+    from ..rerun import default_output
 
     notebook = located.notebook
     options = settled(notebook, options)
     out = default_output(notebook)
     if options["do_rerun"] or options["do_verify"]:
-        check_output(notebook, out)
+        _check_output(notebook, out)
     chosen = recipe_options_of(notebook, options)
     limits = limits_of(options)  # wrong ones are told before an image is built
     further = options["do_build"] or options["do_rerun"] or options["do_verify"]
@@ -190,6 +190,17 @@ def _stages(located: Located, options: dict[str, Any], progress: Any) -> Dockeri
     verdict = pipeline.compare(notebook, executed)
     saved = _saved(notebook) if verdict.verdict in ("differs", "failed") else ()
     return replace(result, verdict=verdict, notes=(*result.notes, *saved))
+
+
+def _check_output(notebook: Notebook, out: Path) -> None:
+    from ..rerun import check_output
+
+    try:
+        check_output(notebook, out)
+    except InputError as error:
+        # The -o of a magic is the folder of the build context.
+        hint = "In a terminal, `ipydock rerun NOTEBOOK -o OUT.ipynb` writes it elsewhere."
+        raise InputError(error.message, hint=hint) from error
 
 
 def _saved(notebook: Notebook) -> tuple[str, ...]:

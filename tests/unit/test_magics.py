@@ -12,8 +12,11 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
+from ipydock.errors import InputError
+from ipydock.magics.dockerize import _check_output
 from ipydock.magics.result import Dockerized
 from ipydock.models import Capture, ContextFile, DataFile, Program, Recipe
+from ipydock.notebook import load
 from tests import samples
 
 LOAD = "%load_ext ipydock"
@@ -201,3 +204,11 @@ def test_a_file_that_was_asked_for_is_not_said_to_stay_out() -> None:
         assert out in left._repr_mimebundle_()[0][kind]
         assert out not in took._repr_mimebundle_()[0][kind]
         assert "big.bin" in took._repr_mimebundle_()[0][kind]
+
+
+def test_where_a_rerun_cannot_be_written_the_mend_is_not_the_magics_own_o(tmp_path: Path) -> None:
+    nb = samples.write(tmp_path / "nb.ipynb", samples.code("1"))
+    (tmp_path / "nb.rerun.ipynb").mkdir()
+    with pytest.raises(InputError, match="is a folder") as caught:
+        _check_output(load(nb), tmp_path / "nb.rerun.ipynb")
+    assert "ipydock rerun NOTEBOOK -o" in caught.value.hint
