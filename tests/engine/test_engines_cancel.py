@@ -59,7 +59,10 @@ def _is_slow(event: Event) -> bool:
 @pytest.mark.parametrize("step", ["a step runs", "files are sent"])
 def test_a_build(engine: Engine, tmp_path: Path, step: str) -> None:
     mark = f"sleep 9{uuid.uuid4().int % 10**8}"
-    made = recipe(engine, "RUN echo first > /x", f"RUN echo slow; {mark}", "COPY large /large")
+    # Never in the moment when the container of a step starts: the BuildKit in Docker 26 then lets
+    # it run on for ever, whatever signal its own client gets.
+    runs = ("RUN echo first > /x", f"RUN echo slow; {mark}") if step == "a step runs" else ()
+    made = recipe(engine, *runs, "COPY large /large")
     place = context(tmp_path / "context", made)
     with (place / "large").open("wb") as file:
         # So large that it is on its way, above all over SSH, when the build is cancelled.
