@@ -103,6 +103,7 @@ _MEANINGS = (
             "Connection refused",
             "Couldn't connect to server",
             "timed out",
+            "deadline has elapsed",
         ),
         "the network cannot be reached from the build",
         "Check the network and proxy of the engine; `ipydock doctor` tells what is reachable.",

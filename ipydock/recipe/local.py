@@ -103,7 +103,8 @@ def apt_run(names: Iterable[str], *, vendored: bool = False) -> tuple[Comment, R
         Comment(("hadolint ignore=DL3008",)),
         Run(
             (
-                f"{there}apt-get update",
+                # Else an index that cannot be had is passed over with a warning.
+                f"{there}apt-get update -o APT::Update::Error-Mode=any",
                 f"{there}apt-get install -y --no-install-recommends \\\n      {listed}",
                 # Logs and the linker's notes hold the time of the build.
                 "rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log \\\n"

@@ -323,6 +323,7 @@ NO_NETWORK = [
     "  cause: Network is unreachable (os error 101)",
     "  cause: Connection refused (os error 111)",
     "  cause: operation timed out",
+    "  cause: deadline has elapsed",
     # pip
     "broken by 'NewConnectionError('<x>: Failed to establish a new connection: [Errno -3]'",
     # apt, whose `update` is content and whose `install` then says that there is no such package

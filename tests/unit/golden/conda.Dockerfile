@@ -33,7 +33,7 @@ RUN install -d -o 57439 -m 0777 /home/user /work
 #   graphviz  cell 2: !dot -V
 # hadolint ignore=DL3008
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    apt-get update && \
+    apt-get update -o APT::Update::Error-Mode=any && \
     apt-get install -y --no-install-recommends \
       graphviz && \
     rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log \

@@ -20,7 +20,7 @@ FROM nvidia/cuda:11.8.0-runtime-ubuntu22.04@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 # Python 3.11, built to run with any C library; it comes from GitHub, as
 # that of the official image needs a newer C library than nvidia/cuda:11.8.0-runtime-ubuntu22.04 has.
 # hadolint ignore=DL3008
-RUN apt-get update && \
+RUN apt-get update -o APT::Update::Error-Mode=any && \
     apt-get install -y --no-install-recommends \
       ca-certificates && \
     rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log \
@@ -40,7 +40,7 @@ RUN { id -u 1000 > /dev/null 2>&1 || useradd --uid 1000 --no-log-init --create-h
 #   graphviz  cell 2: !dot -V
 # hadolint ignore=DL3008
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    apt-get update && \
+    apt-get update -o APT::Update::Error-Mode=any && \
     apt-get install -y --no-install-recommends \
       graphviz && \
     rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log \

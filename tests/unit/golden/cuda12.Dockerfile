@@ -22,7 +22,7 @@ FROM nvidia/cuda:12.8.1-runtime-ubuntu24.04@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 
 # Python 3.11, and the libraries that it is linked to:
 # hadolint ignore=DL3008
-RUN apt-get update && \
+RUN apt-get update -o APT::Update::Error-Mode=any && \
     apt-get install -y --no-install-recommends \
       ca-certificates \
       libbz2-1.0 \
@@ -54,7 +54,7 @@ RUN { id -u 1000 > /dev/null 2>&1 || useradd --uid 1000 --no-log-init --create-h
 #   graphviz  cell 2: !dot -V
 # hadolint ignore=DL3008
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    apt-get update && \
+    apt-get update -o APT::Update::Error-Mode=any && \
     apt-get install -y --no-install-recommends \
       graphviz && \
     rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log \

@@ -31,7 +31,7 @@ RUN useradd --uid 1000 --no-log-init --create-home --home-dir /home/user user &&
 #   graphviz  cell 2: !dot -V
 # hadolint ignore=DL3008
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    apt-get update && \
+    apt-get update -o APT::Update::Error-Mode=any && \
     apt-get install -y --no-install-recommends \
       graphviz && \
     rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log \

@@ -20,7 +20,7 @@ FROM python:3.11-slim-bookworm@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 # hadolint ignore=DL3008
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     dpkg -s gcc libc6-dev > /dev/null 2>&1 || \
-    apt-get update && \
+    apt-get update -o APT::Update::Error-Mode=any && \
     dpkg -s gcc libc6-dev > /dev/null 2>&1 || \
     apt-get install -y --no-install-recommends \
       gcc \
@@ -55,7 +55,7 @@ RUN useradd --uid 1000 --no-log-init --create-home --home-dir /home/user user &&
 # hadolint ignore=DL3008
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     dpkg -s graphviz > /dev/null 2>&1 || \
-    apt-get update && \
+    apt-get update -o APT::Update::Error-Mode=any && \
     dpkg -s graphviz > /dev/null 2>&1 || \
     apt-get install -y --no-install-recommends \
       graphviz && \
