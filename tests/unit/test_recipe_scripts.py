@@ -73,7 +73,8 @@ def compiled(
         input=names,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPYCACHEPREFIX": str(prefix)},
+        # What Python itself imports to start is none of the script's work.
+        env={**os.environ, "PYTHONPYCACHEPREFIX": str(prefix), "PYTHONDONTWRITEBYTECODE": "1"},
     )
     return {
         path.relative_to(prefix).as_posix().partition("site-packages/")[2]: path.read_bytes()
