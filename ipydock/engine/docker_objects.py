@@ -16,6 +16,7 @@ from .client import executables
 from .layers import chains, derived, in_order, layers_of
 
 STOP_SECONDS = 3  # between asking a container to end and killing it
+_LISTS = 10  # tries; each is disturbed only by an image that goes in that moment
 _LISTED_SECONDS = 2.0  # that a list may be behind
 # A layer is what these made; all other instructions only change the configuration.
 _MAKE_LAYERS = ("RUN ", "COPY ", "ADD ", "WORKDIR ")
@@ -46,7 +47,7 @@ class DockerObjects:
             users = self._users()
             ours: list[dict[str, Any]] = []
             foreign: set[str] = set()
-            for summary in self._sdk.api.images():
+            for summary in self._listed():
                 found = self._inspect_image(summary["Id"])
                 if found is None:
                     continue
@@ -58,6 +59,16 @@ class DockerObjects:
             return [
                 self._managed(item, foreign, users, by_hand=item["Id"] in by_hand) for item in ours
             ]
+
+    def _listed(self) -> Any:
+        """All images; with the containerd store one that goes meanwhile makes the list fail."""
+        import docker.errors
+
+        for _ in range(_LISTS - 1):
+            with suppress(docker.errors.NotFound):
+                return self._sdk.api.images()
+            time.sleep(0.1)
+        return self._sdk.api.images()
 
     def _users(self) -> dict[str, list[str]]:
         """The names of the containers of each image."""

@@ -68,7 +68,12 @@ class PodmanObjects:
 
     def _sizes(self, item: Mapping[str, Any]) -> list[int]:
         """The sizes of the layers, lowest first."""
-        history = self._list("history", item["Id"])  # newest first, as long as the image's own
+        done = self._run("history", item["Id"], "--format", "json")
+        if _is_gone(done):  # removed since it was listed
+            return []
+        if done.returncode:
+            raise _failed("history", done)
+        history = json.loads(done.stdout) or []  # newest first, as long as the image's own
         empty = [bool(entry.get("empty_layer")) for entry in item.get("History") or ()]
         if len(history) != len(empty):
             return []
@@ -122,7 +127,7 @@ class PodmanObjects:
 
     def _change(self, *words: str) -> None:
         done = self._run(*words)
-        if done.returncode and not any(gone in done.stderr.lower() for gone in _GONE):
+        if done.returncode and not _is_gone(done):
             if "in use" in done.stderr:
                 raise InputError(
                     f"{words[-1]} is in use: {done.stderr.strip()[:300]}",
@@ -147,6 +152,11 @@ class PodmanObjects:
         done = self._run("image", "inspect", *ids)
         found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
         return found
+
+
+def _is_gone(done: Completed) -> bool:
+    """Whether what was asked for is not there any more."""
+    return bool(done.returncode) and any(gone in done.stderr.lower() for gone in _GONE)
 
 
 def _failed(word: str, done: Completed) -> EngineError:

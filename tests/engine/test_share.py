@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -354,3 +355,16 @@ def test_cancelled_within_two_seconds_with_nothing_left(
         lambda on_event, flag: share.load(engine, folder / "x.tar", on_event=on_event, cancel=flag)
     )
     assert image.recipe not in {i.recipe for i in lifecycle.images(Scope((engine,))).images}
+
+
+def test_images_are_listed_while_others_go(engine: Engine, tmp_path: Path) -> None:
+    listed: list[int] = []
+    with ThreadPoolExecutor(1) as beside:
+        for number in range(3):
+            (tmp_path / str(number)).mkdir()
+            made = small_image(engine, tmp_path / str(number))
+            gone = beside.submit(clean, engine, made.recipe)
+            while not gone.done():
+                listed.append(len(lifecycle.images(Scope((engine,))).images))
+            gone.result()
+    assert listed
