@@ -16,7 +16,7 @@ from .client import executables
 from .layers import chains, derived, in_order, layers_of
 
 STOP_SECONDS = 3  # between asking a container to end and killing it
-_LISTS = 10  # tries; each is disturbed only by an image that goes in that moment
+LISTS = 10  # tries; each is disturbed only by an image that goes in that moment
 _LISTED_SECONDS = 2.0  # that a list may be behind
 # A layer is what these made; all other instructions only change the configuration.
 _MAKE_LAYERS = ("RUN ", "COPY ", "ADD ", "WORKDIR ")
@@ -64,7 +64,7 @@ class DockerObjects:
         """All images; with the containerd store one that goes meanwhile makes the list fail."""
         import docker.errors
 
-        for _ in range(_LISTS - 1):
+        for _ in range(LISTS - 1):
             with suppress(docker.errors.NotFound):
                 return self._sdk.api.images()
             time.sleep(0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -11,10 +12,16 @@ from ..errors import EngineError, InputError
 from ..managed import ManagedContainer, ManagedImage
 from ..process import Completed, ProcessPlan
 from . import labels
-from .docker_objects import STOP_SECONDS, parse_time
+from .docker_objects import LISTS, STOP_SECONDS, parse_time
 from .layers import chains, derived, in_order, layers_of
 
-_GONE = ("no such container", "no such image", "image not known", "no container with")
+_GONE = (
+    "no such container",
+    "no such image",
+    "image not known",
+    "locating image",
+    "no container with",
+)
 
 
 class PodmanObjects:
@@ -31,8 +38,7 @@ class PodmanObjects:
 
     def images(self) -> list[ManagedImage]:
         """The images with our labels."""
-        ids = self._ask("images", "--quiet", "--no-trunc").split()
-        everything = self._inspect(list(dict.fromkeys(ids)))
+        everything = self._inspect(list(dict.fromkeys(self._ids())))
         ours = [item for item in everything if labels.MANAGED in (item.get("Labels") or {})]
         foreign = {
             chain for item in everything if item not in ours for chain in chains(_diff_ids(item))
@@ -42,6 +48,17 @@ class PodmanObjects:
             users.setdefault(str(item["ImageID"]), []).append(str(item["Names"][0]))
         by_hand = derived({i["Id"]: (i.get("Labels") or {}, _diff_ids(i)) for i in ours})
         return [self._managed(item, foreign, users, item["Id"] in by_hand) for item in ours]
+
+    def _ids(self) -> list[str]:
+        """Those of all images; one that goes meanwhile makes the list fail."""
+        for _ in range(LISTS):
+            done = self._run("images", "--quiet", "--no-trunc")
+            if not _is_gone(done):
+                break
+            time.sleep(0.1)
+        if done.returncode:
+            raise _failed("images", done)
+        return done.stdout.split()
 
     def _managed(
         self,
